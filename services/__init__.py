@@ -1,0 +1,1 @@
+"""The four services, and the composition roots that run them."""

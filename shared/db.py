@@ -1,0 +1,162 @@
+"""One database a service: SQLite in the embedded mode, PostgreSQL in the distributed one. The same stores run on both."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    String,
+    TypeDecorator,
+    event,
+    false,
+    or_,
+    true,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.schema import Table
+
+from shared import faults, sqlite_inline
+from shared.scope import Area
+
+assert sqlite_inline  # registers sqlite+inline
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""A 64-bit integer that SQLite can also number by itself as a primary key."""
+
+Json = JSON().with_variant(JSONB, "postgresql")
+
+DivisionCode = String(12)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A point in time: always aware, always UTC, on both databases (SQLite keeps ISO text, which sorts)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        return dialect.type_descriptor(String(32) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("an instant carries its zone")
+        value = value.astimezone(UTC)
+        return value.isoformat(timespec="microseconds") if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return datetime.fromisoformat(value) if isinstance(value, str) else value.astimezone(UTC)
+
+
+def new_metadata() -> MetaData:
+    return MetaData(naming_convention=NAMING)
+
+
+def in_area(column: ColumnElement[str], area: Area) -> ColumnElement[bool]:
+    """The area rule as SQL: the division column lies in the caller's area. An empty area matches nothing.
+
+    A range instead of LIKE, so that both databases use the plain index on the column.
+    """
+    if "" in area.prefixes:
+        return true()
+    if not area.prefixes:
+        return false()
+    return or_(*(column.between(p.ljust(12, "0"), p.ljust(12, "9")) for p in area.prefixes))
+
+
+def insert_ignoring(tx: AsyncConnection, table: Table) -> Any:
+    """INSERT … ON CONFLICT DO NOTHING in the dialect of this connection."""
+    insert = postgresql_insert if tx.dialect.name == "postgresql" else sqlite_insert
+    return insert(table).on_conflict_do_nothing()
+
+
+def upsert(tx: AsyncConnection, table: Table, *, keys: tuple[str, ...]) -> Any:
+    """INSERT … ON CONFLICT (keys) DO UPDATE of every other column given in the rows."""
+    insert = (postgresql_insert if tx.dialect.name == "postgresql" else sqlite_insert)(table)
+    changed = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=changed)
+
+
+class Database:
+    """Connections of one service to its own database.
+
+    SQLite: one writer at a time (BEGIN IMMEDIATE, synchronous=FULL), readers beside it (WAL).
+    PostgreSQL: one pool for both; reads run in a read-only snapshot.
+    """
+
+    def __init__(self, url: str, *, service: str, pool_size: int = 10) -> None:
+        self.service = service
+        self.url = _driver(url)
+        self.sqlite = self.url.startswith("sqlite")
+        if self.sqlite:
+            self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(self.url, pool_size=4, begin="BEGIN")
+        else:
+            self._writer = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+            self._reader = self._writer.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+
+    @property
+    def writer(self) -> AsyncEngine:
+        return self._writer
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent, read-only view."""
+        async with self._reader.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed when the block ends well, rolled back when it raises."""
+        async with self._writer.begin() as connection:
+            yield connection
+            faults.point(self.service, "before_commit")
+        faults.point(self.service, "after_commit")
+
+    async def close(self) -> None:
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+def _driver(url: str) -> str:
+    """Names our drivers: people write sqlite:///… and postgresql://…"""
+    url = re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
+    return re.sub(r"^sqlite://", "sqlite+inline://", url)
+
+
+def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(connection: Any, _: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000", "cache_size=-65536"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,80 @@
+"""Refusals know their status, their code and their remedy. Domains import this: no framework here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing that is wrong with one field: where, which rule (a stable code), and what to do about it."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Refusal(Exception):
+    """A business act that the rules do not allow now: 409. `detail` says what to do; `facts` travel in the answer."""
+
+    status = 409
+    code = "refused"
+    retryable = False
+
+    def __init__(self, detail: str, *, errors: Sequence[FieldError] = (), **facts: Any) -> None:
+        super().__init__(detail)
+        self.detail, self.errors, self.facts = detail, tuple(errors), facts
+
+
+class NotFound(Refusal):
+    """It does not exist in the caller's area; the caller cannot tell which of the two."""
+
+    status = 404
+    code = "not_found"
+
+
+class Unauthenticated(Refusal):
+    status = 401
+    code = "unauthenticated"
+
+
+class Forbidden(Refusal):
+    status = 403
+    code = "forbidden"
+
+
+class Malformed(Refusal):
+    """Input that cannot be read. A well-formed act that is not allowed is a Refusal."""
+
+    status = 422
+    code = "malformed"
+
+
+class TooLarge(Refusal):
+    status = 413
+    code = "too_large"
+
+
+class Stale(Refusal):
+    """`If-Match` names a version that is no longer the current one."""
+
+    status = 412
+    code = "stale"
+
+
+class PreconditionRequired(Refusal):
+    status = 428
+    code = "precondition_required"
+
+
+class Gone(Refusal):
+    status = 410
+    code = "gone"
+
+
+class Unavailable(Refusal):
+    """Not now; the same request may succeed later."""
+
+    status = 503
+    code = "unavailable"
+    retryable = True

@@ -1,0 +1,23 @@
+"""Named fault points. In normal running each is one comparison with an empty string.
+
+`DAOHU_FAULT=registry.before_commit:7` makes the seventh passage of that point stop the whole process there (it writes the
+point's name to `DAOHU_FAULT_FILE` and waits), so that a test outside can kill -9 it inside the transaction.
+"""
+
+import os
+import time
+from pathlib import Path
+
+_POINT, _, _COUNT = os.environ.get("DAOHU_FAULT", "").partition(":")
+_left = int(_COUNT or "1")
+
+
+def point(service: str, name: str) -> None:
+    """Marks a place where a crash must lose nothing and do nothing twice."""
+    global _left
+    if not _POINT or _POINT != f"{service}.{name}":
+        return
+    _left -= 1
+    if _left == 0:
+        Path(os.environ["DAOHU_FAULT_FILE"]).write_text(_POINT)
+        time.sleep(600)  # killed from outside long before

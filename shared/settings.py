@@ -1,0 +1,39 @@
+"""Environment → typed settings. Each service adds its own in services/<name>/settings.py."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """What every service needs to know. Variables are `DAOHU_…`; a service's database is `DAOHU_<SERVICE>_DATABASE_URL`."""
+
+    model_config = SettingsConfigDict(env_prefix="DAOHU_", extra="ignore", frozen=True)
+
+    service: ClassVar[str]
+
+    home: Path = Field(default=Path(".daohu"), description="data of the embedded mode: databases, bus, keys, clock")
+    role: Literal["api", "worker", "all"] = "all"
+    clock: Literal["system", "movable"] = "system"
+    policies: Path = Path(__file__).parent.parent / "policies"
+    database_url: str = Field(default="", description="empty: an SQLite file of the service under `home`")
+
+    max_body_bytes: int = Field(default=1 << 20, description="largest request body, in bytes; imports have their own limit")
+    max_import_bytes: int = Field(default=20 << 20, description="largest file to import, in bytes")
+    request_seconds: float = Field(default=60, description="a request that takes longer is given up with 503")
+    stop_seconds: float = Field(default=10, description="a graceful stop gives up after this")
+    log_level: str = "INFO"
+
+    @classmethod
+    def of(cls, **given: object) -> "Settings":
+        """From the environment; the service's own database variable counts, `given` wins over both."""
+        from os import environ
+
+        named = environ.get(f"DAOHU_{cls.service.upper()}_DATABASE_URL")
+        return cls(**{**({"database_url": named} if named else {}), **given})  # type: ignore[arg-type]
+
+    @property
+    def url(self) -> str:
+        return self.database_url or f"sqlite:///{(self.home / f'{self.service}.db').absolute()}"

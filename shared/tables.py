@@ -1,0 +1,78 @@
+"""The kit's own tables. Each service's database holds its own copy of them."""
+
+from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, Uuid
+
+from shared.db import BigId, DivisionCode, Instant, Json, new_metadata
+
+metadata = new_metadata()
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("event_id", Uuid, nullable=False, unique=True),
+    Column("topic", String(100), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("type", String(100), nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("published_at", Instant),
+    # Given by the one active relay when it publishes, so that it is dense and in order of commit: the change feeds' cursor.
+    Column("position", BigId, unique=True),
+)
+Index("ix_outbox_unpublished", outbox.c.id, sqlite_where=outbox.c.published_at.is_(None), postgresql_where=outbox.c.published_at.is_(None))
+Index("ix_outbox_feed", outbox.c.topic, outbox.c.position)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("group", String(100), primary_key=True),
+    Column("event_id", Uuid, primary_key=True),
+    Column("seen_at", Instant, nullable=False),
+)
+
+dead_letter = Table(
+    "dead_letter",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("group", String(100), nullable=False),
+    Column("topic", String(100), nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigId, nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    # dead: it failed itself · parked: it waits behind a dead one of its key · retried, discarded: closed by a person
+    Column("state", String(16), nullable=False),
+    Column("error", String(500), nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("at", Instant, nullable=False),
+    UniqueConstraint("group", "topic", "partition", "offset"),
+)
+Index("ix_dead_letter_open", dead_letter.c.group, dead_letter.c.topic, dead_letter.c.key)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("client", String(100), primary_key=True),
+    Column("key", String(100), primary_key=True),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", Json, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(100), nullable=False),
+    Column("reason", Text),
+    Column("facts", Json, nullable=False),
+)

@@ -1,0 +1,74 @@
+"""A unit of work: one transaction, who does it, when, under which policies, and the facts it records."""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import outbox
+from shared.clock import Clock, business_date
+from shared.events.base import Envelope, Event
+from shared.ids import new_id
+from shared.pii import Vault
+from shared.policy import PolicyBook
+from shared.roles import Caller
+from shared.scope import EVERYWHERE, Area
+
+SYSTEM = Caller(subject="system", client="system", roles=frozenset(), divisions=(), area=EVERYWHERE)
+"""The caller of jobs and handlers: the system itself."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What a use case works with. Everything written through `tx` and every recorded fact is committed together, or not at all."""
+
+    tx: AsyncConnection
+    service: str
+    caller: Caller
+    clock: Clock
+    policies: PolicyBook
+    vault: Vault
+    causation_id: str | None = None
+    traceparent: str | None = None
+    facts: list[outbox.Fact] = field(default_factory=list)
+
+    @property
+    def area(self) -> Area:
+        return self.caller.area
+
+    @property
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    @property
+    def today(self) -> date:
+        """The business date (业务日期): today in the county's zone."""
+        return business_date(self.clock.now())
+
+    def fact(self, event: Event, *, division: str, version: int = 1) -> outbox.Fact:
+        """The event in its envelope: who did it, when, where (12-digit division), at which version of its aggregate."""
+        return outbox.Fact(
+            event,
+            Envelope(
+                id=new_id(),
+                type=event.type_name,
+                source=f"/daohu/{self.service}",
+                subject=event.key,
+                time=self.now,
+                division=division,
+                actor=self.caller.subject,
+                aggregate_version=version,
+                causation_id=self.causation_id,
+                traceparent=self.traceparent,
+            ),
+        )
+
+    def record(self, event: Event, *, division: str, version: int = 1) -> None:
+        """Records what happened. It is written to the outbox just before the commit, after all rows it speaks of."""
+        self.facts.append(self.fact(event, division=division, version=version))
+
+    async def flush(self) -> None:
+        """Writes the recorded facts to the outbox. The kit calls it; use cases do not."""
+        if self.facts:
+            facts, self.facts = self.facts, []
+            await outbox.append(self.tx, facts)
