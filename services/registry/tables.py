@@ -1,0 +1,5 @@
+"""The tables of the registry service; each room adds its own in its store."""
+
+from shared.db import new_metadata
+
+metadata = new_metadata()

@@ -1,0 +1,208 @@
+"""Makes the FastAPI app of a service: limits, sign-in, problems, health. The wiring of all four is the same."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from shared.auth import TokenMiddleware
+from shared.errors import FieldError, Malformed, NotFound, Refusal, TooLarge, Unavailable
+from shared.service import Service
+
+PROBLEM = "application/problem+json"
+MAX_ERRORS = 100
+
+PUBLIC = {
+    "/livez": "a supervisor asks whether the process lives; the answer is one word",
+    "/readyz": "a load balancer asks whether to send requests; the answer names no data",
+    "/openapi.json": "the description of the API, the same for everybody",
+}
+"""Routes every service has that ask for no token, with the reason. Rooms name theirs with `public(reason)`."""
+
+Extra = Callable[[Service], AbstractAsyncContextManager[None]]
+
+
+def build(service: Service, routers: Sequence[APIRouter], *, title: str, extra: Extra | None = None) -> FastAPI:
+    """The app of a service. `extra` is a context the service needs around its own life (the ledger's writer, a gateway)."""
+    prefix = f"/{service.name}"
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with extra(service) if extra else _nothing():
+            await service.start()
+            try:
+                yield
+            finally:
+                await service.stop()
+
+    app = FastAPI(
+        title=title, version="1", lifespan=lifespan, openapi_url=f"{prefix}/openapi.json", docs_url=None, redoc_url=None
+    )
+    app.state.service = service
+    for router in routers:
+        app.include_router(router)
+    _health(app, service, prefix)
+    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DBAPIError, _database)
+    app.add_exception_handler(Exception, _broken)
+    settings = service.settings
+    app.add_middleware(TokenMiddleware, verifier=service.verifier)
+    app.add_middleware(
+        Limits,
+        max_body=settings.max_body_bytes,
+        max_import=settings.max_import_bytes,
+        seconds=settings.request_seconds,
+    )
+    app.add_middleware(AccessLog, log=service.log)
+    return app
+
+
+@asynccontextmanager
+async def _nothing() -> AsyncIterator[None]:
+    yield
+
+
+def _health(app: FastAPI, service: Service, prefix: str) -> None:
+    async def livez() -> dict[str, str]:
+        """Alive (存活)."""
+        return {"status": "ok"}
+
+    async def readyz() -> Response:
+        """Ready to serve (就绪): each part and its state."""
+        checks = await service.ready()
+        ready = all(state == "ok" for state in checks.values())
+        return Response(
+            orjson.dumps({"status": "ok" if ready else "not_ready", "checks": checks}), 200 if ready else 503, media_type="application/json"
+        )
+
+    app.add_api_route(f"{prefix}/livez", livez, tags=["health"])
+    app.add_api_route(f"{prefix}/readyz", readyz, tags=["health"], response_model=None)
+
+
+def problem(refusal: Refusal) -> Response:
+    """A refusal as RFC 9457 problem+json."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{refusal.code}",
+        "title": refusal.code.replace("_", " "),
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "code": refusal.code,
+        "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in refusal.errors[:MAX_ERRORS]],
+        "retryable": refusal.retryable,
+        **refusal.facts,
+    }
+    headers = {"retry-after": "1"} if refusal.retryable else {}
+    if refusal.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(orjson.dumps(body), refusal.status, headers=headers, media_type=PROBLEM)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return problem(error)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [  # the input itself is not repeated: it may hold personal data
+        FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"])) for e in error.errors()[:MAX_ERRORS]
+    ]
+    return problem(Malformed("Correct the fields named in `errors`.", errors=errors))
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    refusal = NotFound("There is nothing at this address.") if error.status_code == 404 else Refusal(str(error.detail))
+    if error.status_code != 404:
+        refusal.status, refusal.code = error.status_code, f"http_{error.status_code}"
+    return problem(refusal)
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    request.app.state.service.log.error("database_failed", error=type(error).__name__)
+    return problem(Unavailable("The database did not answer; nothing was changed. Repeat with the same Idempotency-Key."))
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    request.app.state.service.log.error("request_failed", path=request.scope.get("route_path", ""), error=type(error).__name__)
+    refusal = Refusal("A fault of ours; nothing was changed. It is on record.")
+    refusal.status, refusal.code = 500, "internal"
+    return problem(refusal)
+
+
+class Limits:
+    """Body size and time of a request (pure ASGI). Imports, whose path says so, have a body limit of their own."""
+
+    def __init__(self, app: ASGIApp, *, max_body: int, max_import: int, seconds: float) -> None:
+        self.app, self.max_body, self.max_import, self.seconds = app, max_body, max_import, seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        limit = self.max_import if "/imports/" in scope["path"] else self.max_body
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        too_large = TooLarge(f"Send at most {limit} bytes.", limit_bytes=limit)
+        if not length.isdigit() or int(length) > limit:
+            await problem(too_large)(scope, receive, send)
+            return
+        seen, started = 0, False
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise too_large
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(self.seconds):
+                await self.app(scope, counted, noted)
+        except TimeoutError:
+            if not started:
+                late = Unavailable("It took too long; nothing was changed. Repeat with the same Idempotency-Key.")
+                await problem(late)(scope, receive, send)
+
+
+class AccessLog:
+    """One line a request: method, route, status, time. Never the query, a body or a name (pure ASGI)."""
+
+    def __init__(self, app: ASGIApp, *, log: Any) -> None:
+        self.app, self.log = app, log
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 0
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noted)
+        finally:
+            route = getattr(scope.get("route"), "path", "unrouted")
+            self.log.debug(
+                "request", method=scope["method"], route=route, status=status, ms=round((time.perf_counter() - started) * 1000, 1)
+            )

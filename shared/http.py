@@ -1,0 +1,221 @@
+"""Between HTTP and the rooms: one request is one transaction; refusals become RFC 9457 problems.
+
+A room makes a `Router`. Each of its routes names who may call it (`allow`) or why everybody may (`public`); a route without
+that does not start. Writes run once per Idempotency-Key, and their answer is sent after the commit.
+"""
+
+import base64
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared import idempotency
+from shared.errors import FieldError, Forbidden, Malformed, PreconditionRequired, Stale, Unauthenticated
+from shared.roles import Caller, Role
+from shared.work import Work
+
+MAX_PAGE = 500
+MAX_KEY = 100
+
+T = TypeVar("T")
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+class Gate:
+    """Who may pass. `roles` empty means everybody, and `reason` says why."""
+
+    def __init__(self, roles: frozenset[Role], reason: str = "") -> None:
+        self.roles, self.reason = roles, reason
+
+    def __call__(self) -> None:
+        """The check itself runs before the transaction opens, in `Route`; as a dependency this only marks the route."""
+
+    def admit(self, request: Request) -> Caller | None:
+        if self.reason:
+            return None
+        caller: Caller | None = getattr(request.state, "caller", None)
+        if caller is None:
+            raise getattr(request.state, "token_problem", None) or Unauthenticated("Send a bearer token.")
+        if caller.roles.isdisjoint(self.roles):
+            raise Forbidden(
+                "Your roles do not include this right. Ask for one of: " + ", ".join(sorted(self.roles)) + ".",
+                needs=sorted(self.roles),
+            )
+        return caller
+
+
+def allow(*roles: Role) -> Any:
+    """`dependencies=[allow(Role.PAYER, …)]`: callers with one of these roles may pass. None is implied."""
+    assert roles, "name the roles"
+    return Depends(Gate(frozenset(roles)))
+
+
+def public(reason: str) -> Any:
+    """`dependencies=[public("…")]`: everybody may pass, for this reason."""
+    return Depends(Gate(frozenset(), reason))
+
+
+class Route(APIRoute):
+    """One request, one transaction. `money` routes write through the ledger writer instead and hold no transaction."""
+
+    money = False
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
+        super().__init__(path, endpoint, **kwargs)
+        gates = [d.dependency for d in self.dependencies if isinstance(d.dependency, Gate)]
+        assert len(gates) == 1, f"{path}: say who may call it: dependencies=[allow(…)] or [public(reason)]"
+        self.gate = gates[0]
+        self.takes = {parameter.alias for parameter in self.dependant.query_params} | _nested(self.dependant)
+
+    def get_route_handler(self) -> Handle:
+        answer = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            caller = self.gate.admit(request)
+            if unknown := set(request.query_params) - self.takes:
+                raise Malformed(
+                    "This address does not know these filters; nothing was searched.",
+                    errors=[FieldError(name, "unknown_parameter", "Remove it or correct its name.") for name in sorted(unknown)],
+                )
+            service = request.app.state.service
+            if request.method in ("GET", "HEAD") or self.money:
+                if self.money:
+                    _key(request)
+                async with service.work(caller, write=False, request=request) as work:
+                    request.state.work = work
+                    return await answer(request)
+            return await _once(service, caller, request, answer)
+
+        return handle
+
+
+class MoneyRoute(Route):
+    money = True
+
+
+def _nested(dependant: Any) -> set[str]:
+    names: set[str] = set()
+    for inner in dependant.dependencies:
+        names |= {parameter.alias for parameter in inner.query_params} | _nested(inner)
+    for parameter in dependant.query_params:
+        fields = getattr(parameter.field_info.annotation, "model_fields", None)
+        names |= {field.alias or name for name, field in fields.items()} if fields else set()
+    return names
+
+
+async def _once(service: Any, caller: Caller | None, request: Request, answer: Handle) -> Response:
+    """Runs a write in its transaction. A POST carries a key: its first answer is kept and given again."""
+    key = _key(request) if request.method == "POST" else None
+    async with service.work(caller, write=True, request=request) as work:
+        request.state.work = work
+        if key is None or caller is None:
+            return await answer(request)
+        claim = idempotency.Claim(client=caller.client, key=key, request_hash=await request_hash(request))
+        if (first := await idempotency.first_answer(work.tx, claim)) is not None:
+            return Response(first.body, first.status, headers={**first.headers, "idempotency-replayed": "true"})
+        response = await answer(request)
+        await idempotency.keep(work.tx, claim, response, at=work.now)
+        return response
+
+
+def _key(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if not 0 < len(key) <= MAX_KEY:
+        raise Malformed(
+            f"Send an Idempotency-Key header (1 to {MAX_KEY} characters), the same one when you repeat this request.",
+            errors=[FieldError("Idempotency-Key", "required", "Make one per act, for example a UUID.")],
+        )
+    return key
+
+
+async def request_hash(request: Request) -> bytes:
+    """What makes two requests the same: method, path, query and body."""
+    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hashlib.sha256(head + await request.body()).digest()
+
+
+def idempotency_ref(request: Request) -> str:
+    """For money routes: the ledger reference that stands for this client's key."""
+    return f"{request.state.caller.client}:{_key(request)}"
+
+
+class Router(APIRouter):
+    """The router of a room. `money=True`: its routes post to the ledger and hold no transaction of their own."""
+
+    def __init__(self, *, prefix: str, tags: list[str], money: bool = False) -> None:
+        super().__init__(prefix=prefix, tags=list(tags), route_class=MoneyRoute if money else Route)
+
+
+def _work(request: Request) -> Work:
+    work: Work = request.state.work
+    return work
+
+
+WorkDep = Annotated[Work, Depends(_work)]
+
+
+class In(BaseModel):
+    """Base of what an API takes: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list. `next` is the cursor of the following page; null on the last one."""
+
+    items: list[T]
+    next: str | None = None
+
+
+class PageQuery(BaseModel):
+    """`?limit=…&after=…` of every list."""
+
+    limit: int = Field(default=100, ge=1, le=MAX_PAGE)
+    after: str | None = Field(default=None, max_length=400, description="the `next` of the page before")
+
+
+def _page(limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, after: Annotated[str | None, Query(max_length=400)] = None) -> PageQuery:
+    return PageQuery(limit=limit, after=after)
+
+
+PageDep = Annotated[PageQuery, Depends(_page)]
+
+
+def encode_cursor(*parts: str | int) -> str:
+    """An opaque cursor of the sort key's values."""
+    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
+    """The values of a cursor, checked against the kinds (str or int) of the sort key. Raises Malformed."""
+    try:
+        parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if len(parts) == len(kinds) and all(type(part) is kind for part, kind in zip(parts, kinds, strict=True)):
+            return list(parts)
+    except ValueError:
+        pass
+    raise Malformed("Take the cursor from the page before, unchanged.", errors=[FieldError("after", "bad_cursor", "It is not one of ours.")])
+
+
+def page_of(rows: Sequence[T], limit: int, cursor: Callable[[T], str]) -> tuple[list[T], str | None]:
+    """Cuts limit+1 fetched rows into a page and the cursor of the next."""
+    page = list(rows[:limit])
+    return page, cursor(page[-1]) if len(rows) > limit else None
+
+
+def etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def require_match(request: Request, version: int) -> None:
+    """A change names the version it was made from: 428 without If-Match, 412 when it is stale."""
+    sent = request.headers.get("if-match")
+    if sent is None:
+        raise PreconditionRequired("Send If-Match with the ETag you read.")
+    if sent.removeprefix("W/") != etag(version):
+        raise Stale("Somebody changed it since you read it. Read it again.", current=etag(version))

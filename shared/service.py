@@ -1,0 +1,142 @@
+"""A running service: its database, its place on the bus, its handlers and jobs, and the units of work it hands out."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.requests import Request
+
+from shared import keys
+from shared.bus import Bus
+from shared.clock import Clock, MovableClock, SystemClock
+from shared.consumer import Group, Handler
+from shared.db import Database
+from shared.events.base import Envelope
+from shared.observability import log
+from shared.outbox import Relay
+from shared.policy import PolicyBook
+from shared.roles import Caller
+from shared.settings import Settings
+from shared.work import SYSTEM, Work
+
+IDLE_JOB_SECONDS = 0.25
+"""How soon a job notices that the clock was moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Clock-driven work of a service. `run` may run in several replicas at once and again after a crash."""
+
+    name: str
+    every_s: float
+    run: Callable[["Service"], Awaitable[None]]
+
+
+class Service:
+    """One of the four services as it runs. `app.state.service` in its FastAPI app."""
+
+    def __init__(
+        self, settings: Settings, bus: Bus, *, handlers: Sequence[Handler] = (), jobs: Sequence[Job] = (), relays: bool = True
+    ) -> None:
+        self.settings, self.name, self.bus = settings, settings.service, bus
+        self.log = log(self.name)
+        self.clock: Clock = MovableClock(settings.home / "clock") if settings.clock == "movable" else SystemClock()
+        self.policies = PolicyBook.load(settings.policies)
+        self.vault = keys.vault(settings)
+        self.verifier = keys.verifier(settings, self.clock)
+        self.database = Database(settings.url, service=self.name)
+        self.handlers, self.jobs = tuple(handlers), tuple(jobs)
+        self.relay = Relay(self.database, bus, self.name) if relays else None
+        self.group = Group(self.name, self.handlers, self.database, bus, self._work_for_event)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._job_seen: dict[str, Any] = {}
+        self._job_failed: set[str] = set()
+
+    @asynccontextmanager
+    async def work(
+        self, caller: Caller | None = SYSTEM, *, write: bool = True, request: Request | None = None
+    ) -> AsyncIterator[Work]:
+        """A unit of work. With `write` it commits when the block ends well; without, it sees one consistent state."""
+        async with self.database.write() if write else self.database.read() as tx:
+            work = self._new_work(tx, caller or SYSTEM, traceparent=request.headers.get("traceparent") if request else None)
+            yield work
+            await work.flush()
+            wake = write
+        if wake and self.relay is not None:
+            self.relay.wake()
+
+    def _new_work(self, tx: AsyncConnection, caller: Caller, *, causation_id: str | None = None, traceparent: str | None = None) -> Work:
+        return Work(tx, self.name, caller, self.clock, self.policies, self.vault, causation_id, traceparent)
+
+    def _work_for_event(self, tx: AsyncConnection, envelope: Envelope) -> Work:
+        return self._new_work(tx, SYSTEM, causation_id=str(envelope.id), traceparent=envelope.traceparent)
+
+    async def start(self) -> None:
+        """Starts what this process's role asks for: the worker side runs relay, consumers and jobs."""
+        if self.settings.role in ("worker", "all"):
+            loops: list[Callable[[], Awaitable[None]]] = [lambda job=job: self._repeat(job) for job in self.jobs]  # type: ignore[misc]
+            if self.relay is not None:
+                loops.append(self.relay.run)
+            if self.handlers:
+                loops.append(self.group.run)
+            self._tasks = [asyncio.create_task(self._watched(loop)) for loop in loops]
+
+    async def stop(self) -> None:
+        """Lets the batch in hand finish, then ends. Bounded by `stop_seconds`."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.group.stop(), self.settings.stop_seconds)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks, timeout=self.settings.stop_seconds) if self._tasks else None
+        await self.database.close()
+
+    async def ready(self) -> dict[str, str]:
+        """Name → "ok" or what is the matter. A service is ready when all are ok."""
+        checks = {"database": "ok", "worker": "ok"}
+        try:
+            async with self.database.read() as tx:
+                await tx.execute(select(1))
+        except Exception as error:  # readiness reports whatever is wrong
+            checks["database"] = type(error).__name__
+        if failed := [task for task in self._tasks if task.done()]:
+            checks["worker"] = f"{len(failed)} of its loops ended"
+        if self._job_failed:
+            checks["jobs"] = "failing: " + ", ".join(sorted(self._job_failed))
+        return checks
+
+    async def settled(self) -> bool:
+        """Whether nothing is left to do at the present time: jobs have run, the outbox is out, every heard event is handled."""
+        now = self.clock.now()
+        if any(self._job_seen.get(job.name) != now for job in self.jobs) or self._job_failed:
+            return False
+        if self.relay is not None and await self.relay.unpublished():
+            return False
+        return not self.handlers or await self.group.settled()
+
+    async def _repeat(self, job: Job) -> None:
+        """Runs a job now, then every `every_s` seconds, and at once when the (movable) clock has moved."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started, now = loop.time(), self.clock.now()
+            try:
+                await job.run(self)
+                self._job_failed.discard(job.name)
+                self._job_seen[job.name] = now
+            except Exception as error:
+                self._job_failed.add(job.name)
+                self.log.error("job_failed", job=job.name, error=type(error).__name__)
+            movable = isinstance(self.clock, MovableClock)
+            while loop.time() - started < job.every_s and not (movable and self.clock.now() != now):
+                await asyncio.sleep(min(IDLE_JOB_SECONDS if not movable else 0.02, job.every_s))
+
+    async def _watched(self, loop: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await loop()
+        except Exception as error:
+            self.log.critical("loop_ended", error=type(error).__name__)
+            raise

@@ -1,0 +1,132 @@
+"""What tests stand on: a service running with its own routers, database, clock and bus, and callers with real tokens."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import MetaData
+
+from shared import keys, tables
+from shared.app import Extra, build
+from shared.bus import LocalBus
+from shared.clock import MovableClock, county_instant
+from shared.consumer import Handler
+from shared.events.base import REGISTRY, Envelope, Event
+from shared.ids import new_id
+from shared.inbox import unseen
+from shared.roles import Role
+from shared.service import Job, Service
+from shared.settings import Settings
+
+COUNTY, TOWN, OTHER_TOWN = "610926000000", "610926100000", "610926101000"
+VILLAGE, OTHER_VILLAGE = "610926100201", "610926101201"
+START = county_instant(datetime(2016, 11, 1, tzinfo=UTC).date(), 9)
+
+
+@dataclass(slots=True)
+class Running:
+    """A service under test. `as_(Role…, division=…)` gives an HTTP client that is signed in."""
+
+    service: Service
+    app: FastAPI
+    clock: MovableClock
+    _clients: list[httpx.AsyncClient] = field(default_factory=list)
+    _keys: Any = field(default_factory=count)
+
+    def token(self, *roles: Role, division: str = COUNTY, subject: str = "tester", client: str = "tests") -> str:
+        return keys.issuer(self.service.settings).token(
+            subject=subject, roles=roles, divisions=[division], client=client, lifetime=timedelta(days=400), now=self.clock.now()
+        )
+
+    def as_(self, *roles: Role, division: str = COUNTY, subject: str = "tester", client: str = "tests") -> "Client":
+        http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
+            base_url="http://daohu",
+            headers={"authorization": f"Bearer {self.token(*roles, division=division, subject=subject, client=client)}"},
+        )
+        self._clients.append(http)
+        return Client(http, self._keys)
+
+    def pass_days(self, days: int) -> None:
+        self.clock.move_to(self.clock.now() + timedelta(days=days))
+
+    async def hear(self, event: Event, *, division: str = COUNTY, version: int = 1, times: int = 1, id: UUID | None = None) -> UUID:
+        """Delivers an event to this service's handler as the consumer loop would, `times` times with one id."""
+        envelope = Envelope(
+            id=id or new_id(), type=event.type_name, source="/daohu/tests", subject=event.key, time=self.clock.now(),
+            division=division, actor="tester", aggregate_version=version,
+        )  # fmt: skip
+        for _ in range(times):
+            async with self.service.work() as work:
+                if envelope.id in await unseen(work.tx, f"daohu.{self.service.name}", [envelope.id]):
+                    for handler in self.service.handlers:
+                        if handler.event.type_name == event.type_name:
+                            await handler.run(work, type(event).read(event.model_dump_json().encode()), envelope)
+        return envelope.id
+
+    async def recorded(self) -> list[tuple[str, dict[str, Any]]]:
+        """(type, body) of every fact in the outbox, in order."""
+        import orjson
+
+        async with self.service.database.read() as tx:
+            rows = await tx.execute(tables.outbox.select().order_by(tables.outbox.c.id))
+            return [(row.type, orjson.loads(row.body)) for row in rows]
+
+
+@dataclass(slots=True)
+class Client:
+    """An HTTP client that sends a fresh Idempotency-Key with every POST unless one is given."""
+
+    http: httpx.AsyncClient
+    _keys: Any
+
+    async def get(self, path: str, **params: Any) -> httpx.Response:
+        return await self.http.get(path, params=params)
+
+    async def post(self, path: str, json: Any = None, *, key: str | None = None, content: bytes | None = None, **kwargs: Any) -> httpx.Response:
+        headers = {"idempotency-key": key or f"key-{next(self._keys)}", **kwargs.pop("headers", {})}
+        return await self.http.post(path, json=json, content=content, headers=headers, **kwargs)
+
+    async def patch(self, path: str, json: Any, *, etag: str) -> httpx.Response:
+        return await self.http.patch(path, json=json, headers={"if-match": etag})
+
+
+@asynccontextmanager
+async def running(
+    settings: Settings,
+    metadata: MetaData,
+    routers: Sequence[APIRouter],
+    *,
+    handlers: Sequence[Handler] = (),
+    jobs: Sequence[Job] = (),
+    extra: Extra | None = None,
+    start: datetime = START,
+) -> AsyncIterator[Running]:
+    """Runs a service (or some rooms of it) on a fresh schema. Loops do not run unless `settings.role` says so: jobs are called by the test."""
+    clock = MovableClock(settings.home / "clock", start)
+    bus = LocalBus(settings.home / "bus.db")
+    await bus.start()
+    await bus.create_topics(sorted({event.topic for event in REGISTRY.values()}))
+    service = Service(settings, bus, handlers=handlers, jobs=jobs)
+    async with service.database.write() as tx:
+        await tx.run_sync(tables.metadata.create_all)
+        await tx.run_sync(metadata.create_all)
+    app = build(service, routers, title=settings.service, extra=extra)
+    async with app.router.lifespan_context(app):
+        live = Running(service, app, clock)
+        yield live
+        for http in live._clients:
+            await http.aclose()
+    await bus.stop()
+
+
+def settings_for(kind: type[Settings], home: Path, database_url: str = "", **given: Any) -> Settings:
+    """Settings of a service under test: its own home, a movable clock, no background loops (role `api`)."""
+    return kind(**{"home": home, "clock": "movable", "role": "api", "database_url": database_url, **given})
