@@ -51,7 +51,7 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, extra: 
     for router in routers:
         app.include_router(router)
     _health(app, service, prefix)
-    app.add_exception_handler(Refusal, _refused)
+    app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(DBAPIError, _database)
@@ -108,7 +108,7 @@ def problem(refusal: Refusal) -> Response:
     return Response(orjson.dumps(body), refusal.status, headers=headers, media_type=PROBLEM)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def refused(_: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return problem(error)
 

@@ -1,0 +1,44 @@
+# Needs Python 3.11+ and make; everything else is installed into .venv from the lock.
+PYTHON ?= python3
+BIN := .venv/bin
+SEED ?= 1
+
+.PHONY: demo test lint format contracts migration lock bench clean
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Daohu needs Python 3.11 or newer, this is " + sys.version.split()[0])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch .venv/ready
+
+demo: .venv/ready  ## a county's month, end to end
+	@$(BIN)/daohu demo --county pingli --seed $(SEED)
+
+test: .venv/ready  ## every test; the last lines say what did not run here and why
+	@$(BIN)/python -m pytest
+
+lint: .venv/ready  ## style, types, import walls, contracts, locks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m shared.events check
+	@$(BIN)/python tests/lint_locks.py
+
+format: .venv/ready
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+contracts: .venv/ready  ## schemas, examples and docs/events.md from the event models
+	@$(BIN)/python -m shared.events write
+
+migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes"
+	@$(BIN)/python -c 'from shared import migrate; migrate.new_revision("$(SERVICE)", "$(MESSAGE)")'
+
+lock:  ## both locks from pyproject.toml (needs uv)
+	uv lock -q
+	uv export -q --all-groups --no-emit-project --format requirements-txt -o requirements.lock
+
+clean:
+	rm -rf .venv .daohu .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,320 @@
+"""`daohu …`: what the county office types. Each command says what it did and ends with an honest exit code.
+
+0 done · 1 it was refused or found something wrong · 2 called wrongly (`daohu verify`: the log is shorter than its checkpoint).
+Modules are imported where they are used, so that `daohu verify` runs with nothing but the files it checks.
+"""
+
+import asyncio
+import json
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from demo.command import demo
+from services.funds.proofs.command import verify
+
+app = typer.Typer(name="daohu", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", help=__doc__)
+policies_app = typer.Typer(no_args_is_help=True, help="Policy packs (政策包): what differs from place to place.")
+events_app = typer.Typer(no_args_is_help=True, help="Event contracts, and events that could not be handled (死信).")
+dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: look at them, try again, or discard with a reason.")
+app.add_typer(policies_app, name="policies")
+app.add_typer(events_app, name="events")
+events_app.add_typer(dlq_app, name="dlq")
+app.command()(demo)
+app.command()(verify)
+
+out, err = Console(), Console(stderr=True)
+
+Home = Annotated[Path, typer.Option(envvar="DAOHU_HOME", help="where the embedded mode keeps its data")]
+HOME = Path(".daohu")
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    err.print(f"[red]{message}[/red]", highlight=False)
+    return typer.Exit(code)
+
+
+@app.command()
+def up(
+    home: Home = HOME,
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one and prints it")] = 8610,
+    clock_start: Annotated[
+        datetime | None, typer.Option(help="use a clock that stands still and is moved by POST /demo/v1/clock, starting here (UTC)")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR")] = "INFO",
+) -> None:
+    """Run all four services in this process, on SQLite (单机模式). Ctrl-C stops it.
+
+    Example: `daohu up --home /var/lib/daohu --port 8610`
+    """
+    import uvicorn
+
+    from services.embedded import Embedded, HomeInUse
+    from shared.clock import MovableClock
+    from shared.observability import configure_logs
+
+    configure_logs(log_level)
+    given: dict[str, Any] = {"log_level": log_level}
+    if clock_start is not None:
+        from datetime import UTC
+
+        MovableClock(home / "clock", clock_start.replace(tzinfo=UTC))
+        given["clock"] = "movable"
+    server = uvicorn.Server(
+        uvicorn.Config(
+            Embedded(home, **given),
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=10,
+        )
+    )
+    try:
+        server.run()
+    except HomeInUse as refusal:
+        raise fail(str(refusal)) from None
+    if not server.started:
+        raise fail("It did not start; the lines above say why.")
+
+
+@app.command("import")
+def import_file(
+    kind: Annotated[str, typer.Argument(help="service/kind, for example registry/households, funds/payees, notify/contacts")],
+    file: Annotated[Path, typer.Argument(help="XLSX or CSV (UTF-8 or GB18030); for `--template`: the file to write")],
+    server: Annotated[str, typer.Option(envvar="DAOHU_SERVER", help="a running daohu")] = "http://127.0.0.1:8610",
+    token: Annotated[str, typer.Option(envvar="DAOHU_TOKEN", help="bearer token (daohu token)")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="check only, change nothing")] = False,
+    accept_valid: Annotated[bool, typer.Option("--accept-valid", help="enter the good rows although others are wrong")] = False,
+    template: Annotated[bool, typer.Option("--template", help="write the empty form to FILE instead")] = False,
+    report: Annotated[Path | None, typer.Option(help="where to put the annotated sheet when rows are wrong")] = None,
+) -> None:
+    """Import a file, or fetch its template (导入). Wrong rows come back in an annotated sheet; nothing is half entered.
+
+    Examples: `daohu import registry/households 户.xlsx --dry-run` · `daohu import registry/households form.xlsx --template`
+    """
+    import hashlib
+
+    import httpx
+
+    service, _, name = kind.partition("/")
+    base = f"{server}/{service}/v1/imports/{name}"
+    headers = {"authorization": f"Bearer {token}"}
+    try:
+        with httpx.Client(timeout=300, headers=headers) as http:
+            if template:
+                answer = http.get(f"{base}/template")
+                _refused(answer)
+                file.write_bytes(answer.content)
+                out.print(f"{file}: the form for {kind}. Fill it in, then: daohu import {kind} {file}")
+                return
+            data = file.read_bytes()
+            mode = "valid" if accept_valid else "all"
+            key = hashlib.sha256(data + f"{kind}{mode}{dry_run}".encode()).hexdigest()
+            answer = http.post(
+                base, params={"mode": mode, "dry_run": dry_run}, content=data, headers={"idempotency-key": key, "content-type": "application/octet-stream"}
+            )
+            _refused(answer)
+            result = answer.json()
+            wrong = int(result["rejected"])
+            verb = "would enter" if dry_run else "entered"
+            entered = 0 if wrong and not accept_valid else int(result["accepted"])
+            out.print(f"{file.name}: {result['rows']} rows, {verb} {entered}, {wrong} wrong", highlight=False)
+            for row in result["errors"][:20]:
+                err.print(f"  {row.get('row')} · {row.get('column')} · {row.get('code')} · {row.get('message')}", highlight=False)
+            if wrong and result.get("report"):
+                target = report or file.with_name(f"{file.stem}-errors.xlsx")
+                annotated = http.get(f"{server}{result['report']}")
+                _refused(annotated)
+                target.write_bytes(annotated.content)
+                err.print(f"Every wrong cell is marked in {target}")
+            if wrong and not accept_valid:
+                raise typer.Exit(1)
+    except FileNotFoundError:
+        raise fail(f"{file}: there is no such file", 2) from None
+    except httpx.TransportError as error:
+        raise fail(f"{server} does not answer ({type(error).__name__}). Is `daohu up` running there?") from None
+
+
+def _refused(answer: Any) -> None:
+    if answer.status_code < 400:
+        return
+    try:
+        body = answer.json()
+    except ValueError:
+        raise fail(f"{answer.status_code}: {answer.text[:200]}") from None
+    lines = [f"{body.get('code')}: {body.get('detail')}"]
+    lines += [f"  {e['field']}: {e['message']}" for e in body.get("errors", [])[:20]]
+    raise fail("\n".join(lines))
+
+
+@app.command()
+def token(
+    role: Annotated[list[str], typer.Option(help="a role; may be given several times")],
+    division: Annotated[list[str], typer.Option(help="a 12-digit division code; may be given several times")],
+    subject: Annotated[str, typer.Option(help="who it is for")] = "operator",
+    client: Annotated[str, typer.Option(help="the program it is used by")] = "cli",
+    hours: Annotated[int, typer.Option(min=1, max=24 * 31, help="how long it is valid")] = 12,
+    home: Home = HOME,
+) -> None:
+    """Issue a token of the local issuer (本地令牌), signed with the key under HOME. It goes to standard output, nothing else does.
+
+    Example: `export DAOHU_TOKEN=$(daohu token --role auditor --division 610926000000)`
+    """
+    from shared import keys
+    from shared.clock import Clock, MovableClock, SystemClock
+    from shared.roles import Role
+    from shared.scope import is_division
+    from shared.settings import Settings
+
+    if unknown := sorted(set(role) - set(Role)):
+        raise fail(f"Unknown role {', '.join(unknown)}. Roles: {', '.join(Role)}", 2)
+    if wrong := [code for code in division if not is_division(code)]:
+        raise fail(f"{wrong[0]} is not a 12-digit division code", 2)
+    clock: Clock = MovableClock(home / "clock") if (home / "clock").exists() else SystemClock()
+
+    class Local(Settings):
+        service = "cli"
+
+    issued = keys.issuer(Local(home=home)).token(
+        subject=subject,
+        roles=[Role(name) for name in role],
+        divisions=division,
+        client=client,
+        lifetime=timedelta(hours=hours),
+        now=clock.now(),
+    )
+    sys.stdout.write(issued + "\n")
+
+
+@app.command()
+def migrate(home: Home = HOME) -> None:
+    """Bring the tables of all services up to date (升级数据库). Databases: DAOHU_<SERVICE>_DATABASE_URL, else SQLite under HOME."""
+    from services.embedded import migrate_all
+
+    home.mkdir(parents=True, exist_ok=True)
+    for name in asyncio.run(migrate_all(home=home)):
+        out.print(f"{name}: up to date")
+
+
+@policies_app.command("show")
+def policies_show(
+    place: Annotated[str, typer.Argument(help="a pack, for example pingli")],
+    basis: Annotated[str | None, typer.Option(help="only values whose basis is seed, standard or ours")] = None,
+    folder: Annotated[Path, typer.Option(help="folder of the packs")] = Path(__file__).parent.parent / "policies",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on standard output")] = False,
+) -> None:
+    """Show each value of a pack with its unit, date, basis and source. A wrong pack is refused with line and reason.
+
+    Example: `daohu policies show pingli --basis ours`
+    """
+    from shared.policy import PackRefused, PolicyBook
+
+    if basis not in (None, "seed", "standard", "ours"):
+        raise fail("--basis is seed, standard or ours", 2)
+    try:
+        rows = PolicyBook.load(folder).list(place, basis)
+    except PackRefused as refusal:
+        raise fail(str(refusal)) from None
+    except LookupError:
+        raise fail(f"There is no pack {place} in {folder}", 2) from None
+    if as_json:
+        sys.stdout.write(json.dumps([row.as_dict() for row in rows], ensure_ascii=False, indent=2, default=str) + "\n")
+        return
+    table = Table("key", "value", "unit", "from", "basis", "source", title=place)
+    for row in rows:
+        text = json.dumps(row.value, ensure_ascii=False, default=str)
+        table.add_row(row.key, text if len(text) < 80 else text[:77] + "…", row.unit, str(row.effective_from), row.basis, row.source)
+    out.print(table)
+
+
+@events_app.command("list")
+def events_list() -> None:
+    """List the contracts: type, topic, key, who hears it."""
+    from shared.events import contracts
+    from shared.events.base import REGISTRY
+
+    table = Table("type", "topic", "key", "heard by")
+    assert contracts.MODULES
+    for name, event in REGISTRY.items():
+        table.add_row(name, event.topic, event.key_field, ", ".join(event.consumers) or "-")
+    out.print(table)
+
+
+@events_app.command("show")
+def events_show(name: Annotated[str, typer.Argument(help="a type, for example registry.household_exited.v1")]) -> None:
+    """Print the JSON Schema of an event."""
+    from shared.events import contracts
+    from shared.events.base import REGISTRY
+
+    if name not in REGISTRY:
+        raise fail(f"No event is called {name}. `daohu events list` names them.", 2)
+    sys.stdout.write(json.dumps(contracts.schema_of(REGISTRY[name]), ensure_ascii=False, indent=2) + "\n")
+
+
+@dlq_app.command("list")
+def dlq_list(home: Home = HOME) -> None:
+    """List dead and parked events of all services."""
+    from services import deadletters
+
+    table = Table("service", "id", "state", "type", "key", "error", "tries", "at")
+    for row in asyncio.run(deadletters.everywhere(home)):
+        table.add_row(*row)
+    out.print(table)
+
+
+@dlq_app.command("retry")
+def dlq_retry(service: str, id: int, actor: Annotated[str, typer.Option(help="who does this")], home: Home = HOME) -> None:
+    """Handle a dead event again, then those parked behind it. Stop `daohu up` first."""
+    from services import deadletters
+
+    count = asyncio.run(deadletters.retry(home, service, id, actor))
+    out.print(f"{count} handled")
+
+
+@dlq_app.command("discard")
+def dlq_discard(
+    service: str,
+    id: int,
+    actor: Annotated[str, typer.Option(help="who does this")],
+    reason: Annotated[str, typer.Option(help="why; it is kept")],
+    home: Home = HOME,
+) -> None:
+    """Give a dead event up, for a reason that is kept. Stop `daohu up` first."""
+    from services import deadletters
+
+    asyncio.run(deadletters.discard(home, service, id, actor, reason))
+    out.print("discarded")
+
+
+@app.command()
+def dump(
+    home: Home = HOME,
+    canonical: Annotated[bool, typer.Option("--canonical", help="without ids, times, hashes and attempt counts, sorted")] = False,
+    rows: Annotated[Path | None, typer.Option(help="also write the rows to this file, one JSON line each")] = None,
+) -> None:
+    """Print every table with its number of rows and a digest; `--rows` writes the rows.
+
+    Two homes in which the same happened give the same canonical dump: `daohu dump --canonical --rows a.txt`.
+    """
+    from services import dump as dumps
+
+    count, lines = asyncio.run(dumps.of_home(home, canonical=canonical))
+    for service, table, number, digest in count:
+        sys.stdout.write(f"{service}.{table} {number} {digest}\n")
+    sys.stdout.write(f"tables {len(count)} rows {sum(number for _, _, number, _ in count)}\n")
+    if rows is not None:
+        with rows.open("wb") as file:
+            file.writelines(lines)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,47 @@
+"""What people do about events that could not be handled: look, retry, discard. For the embedded mode, while it is stopped."""
+
+from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from services.embedded import SERVICES, lock
+from shared import consumer
+from shared.bus import LocalBus
+from shared.db import Database
+from shared.service import Service
+
+
+async def everywhere(home: Path) -> list[tuple[str, ...]]:
+    """(service, id, state, type, key, error, tries, at) of every open dead letter."""
+    rows: list[tuple[str, ...]] = []
+    for name, (_, kind, _) in SERVICES.items():
+        database = Database(kind.of(home=home).url, service=name)
+        async with database.read() as tx:
+            for dead in await consumer.list_dead(tx):
+                rows.append((name, str(dead.id), dead.state, dead.type, dead.key, dead.error, str(dead.tries), dead.at.isoformat()))
+        await database.close()
+    return rows
+
+
+@asynccontextmanager
+async def _stopped(home: Path, name: str) -> AsyncIterator[Service]:
+    """The service of a home that nobody runs."""
+    create, kind, _ = SERVICES[name]
+    with lock(home):
+        bus = LocalBus(home / "bus.db")
+        await bus.start()
+        service: Service = create(kind.of(home=home), bus).state.service
+        yield service
+        await service.database.close()
+        await bus.stop()
+
+
+async def retry(home: Path, name: str, id: int, actor: str) -> int:
+    """Handles a dead letter and those parked behind it; returns how many went through."""
+    async with _stopped(home, name) as service:
+        return await service.group.retry(id, actor)
+
+
+async def discard(home: Path, name: str, id: int, actor: str, reason: str) -> None:
+    async with _stopped(home, name) as service:
+        await service.group.discard(id, actor, reason)

@@ -1,0 +1,93 @@
+"""`daohu dump`: every table's rows as JSON lines. `--canonical` leaves out what two equal histories may differ in.
+
+Canonical rows carry no ids, times, hashes, sealed values or attempt counts; inside JSON, values of those kinds are left out too.
+Two runs that did the same give the same text, whatever was killed in between.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import Column, LargeBinary, Table, Uuid, select
+
+from services.embedded import SERVICES
+from shared import tables
+from shared.db import Database, Instant
+
+CHUNK = 5_000
+VOLATILE = "volatile"
+"""`info={VOLATILE: True}` on a column: its value depends on the run (an attempt count, a position), not on what happened."""
+
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_HASH = re.compile(r"(?:[0-9a-f]{64}|[A-Za-z0-9+/]{43}=)")
+
+
+async def table_rows(database: Database, table: Table, *, canonical: bool) -> AsyncIterator[bytes]:
+    """One JSON line a row; canonical rows without volatile columns, in no particular order."""
+    columns = [c for c in table.columns if not (canonical and _volatile(c))]
+    if not columns:
+        columns = list(table.columns)[:1]
+    async with database.read() as tx:
+        result = await tx.stream(select(*columns))
+        async for chunk in result.mappings().partitions(CHUNK):
+            for row in chunk:
+                values = {name: _plain(value) for name, value in row.items()}
+                yield orjson.dumps(_without_volatile(values) if canonical else values, option=orjson.OPT_SORT_KEYS)
+
+
+def digest(rows: Counter[bytes]) -> str:
+    """One hash of a table's canonical rows, for a first look at two dumps."""
+    whole = hashlib.sha256()
+    for row, times in sorted(rows.items()):
+        whole.update(b"%d %s\n" % (times, row))
+    return whole.hexdigest()[:16]
+
+
+def _volatile(column: Column[Any]) -> bool:
+    kind = column.type
+    if column.info.get(VOLATILE) or isinstance(kind, Uuid | Instant | LargeBinary):
+        return True
+    return column.name == "id" and bool(column.primary_key)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).hex()
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value
+
+
+def _without_volatile(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_volatile(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_without_volatile(inner) for inner in value]
+    if isinstance(value, str):
+        for pattern, name in ((_ID, "<id>"), (_TIME, "<time>"), (_HASH, "<hash>")):
+            if pattern.search(value):
+                return name
+    return value
+
+
+async def of_home(home: Path, *, canonical: bool) -> tuple[list[tuple[str, str, int, str]], list[bytes]]:
+    """(service, table, rows, digest) of every table of a home, and all rows as lines."""
+    counts: list[tuple[str, str, int, str]] = []
+    lines: list[bytes] = []
+    for name, (_, kind, metadata) in SERVICES.items():
+        database = Database(kind.of(home=home).url, service=name)
+        for table in [*tables.metadata.sorted_tables, *metadata.sorted_tables]:
+            rows = Counter([row async for row in table_rows(database, table, canonical=canonical)])
+            counts.append((name, table.name, rows.total(), digest(rows)))
+            lines += [b"%s.%s %s\n" % (name.encode(), table.name.encode(), row) for row in sorted(rows.elements())]
+        await database.close()
+    return counts, lines

@@ -1,0 +1,187 @@
+"""The embedded mode: four services, one process, SQLite, a local bus. The only place that knows it is embedded."""
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from pydantic import AwareDatetime
+from starlette.types import Receive, Scope, Send
+
+from services.assessment.app import create_app as assessment
+from services.assessment.settings import Settings as AssessmentSettings
+from services.assessment.tables import metadata as assessment_tables
+from services.funds.app import create_app as funds
+from services.funds.settings import Settings as FundsSettings
+from services.funds.tables import metadata as funds_tables
+from services.notify.app import create_app as notify
+from services.notify.settings import Settings as NotifySettings
+from services.notify.tables import metadata as notify_tables
+from services.registry.app import create_app as registry
+from services.registry.settings import Settings as RegistrySettings
+from services.registry.tables import metadata as registry_tables
+from shared import keys, migrate
+from shared.app import problem, refused
+from shared.auth import TokenMiddleware
+from shared.bus import LocalBus
+from shared.clock import MovableClock, SystemClock
+from shared.db import Database
+from shared.errors import NotFound, Refusal, Unavailable
+from shared.events.base import REGISTRY
+from shared.http import Gate, In
+from shared.roles import Role
+from shared.service import Service
+from shared.settings import Settings
+
+SERVICES: dict[str, tuple[Any, type[Settings], Any]] = {
+    "registry": (registry, RegistrySettings, registry_tables),
+    "funds": (funds, FundsSettings, funds_tables),
+    "assessment": (assessment, AssessmentSettings, assessment_tables),
+    "notify": (notify, NotifySettings, notify_tables),
+}
+"""The four: how each is made, its settings, its tables."""
+
+SETTLE_SECONDS = 60.0
+
+
+class HomeInUse(RuntimeError):
+    """Another process runs on this home."""
+
+
+def lock(home: Path) -> IO[str]:
+    """Takes a home for this process; it is given back when the process ends, however it ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    file = (home / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise HomeInUse(f"{home}: another daohu runs here. Stop it, or choose another --home.") from None
+    return file
+
+
+async def migrate_all(**given: Any) -> list[str]:
+    """Brings the tables of all services up to date and returns their names."""
+    for _, kind, _ in SERVICES.values():
+        settings = kind.of(**given)
+        database = Database(settings.url, service=settings.service)
+        await migrate.upgrade(database)
+        await database.close()
+    return list(SERVICES)
+
+
+class ClockIn(In):
+    now: AwareDatetime | None = None
+
+
+class ClockOut(In):
+    now: datetime
+
+
+class Embedded:
+    """The whole house as one ASGI app: /registry, /funds, /assessment, /notify, and the house's own few routes."""
+
+    def __init__(self, home: Path, **given: Any) -> None:
+        self.home, self.given = home, {"home": home, **given}
+        self.bus = LocalBus(home / "bus.db")
+        self.apps: dict[str, FastAPI] = {}
+        self.house = FastAPI(lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+        self._house_routes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            name = scope["path"].split("/", 2)[1]
+            if (app := self.apps.get(name)) is not None:
+                await app(scope, receive, send)
+                return
+        await self.house(scope, receive, send)
+
+    @property
+    def services(self) -> list[Service]:
+        return [app.state.service for app in self.apps.values()]
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        held = lock(self.home)
+        async with AsyncExitStack() as stack:
+            stack.callback(held.close)
+            await migrate_all(**self.given)
+            await self.bus.start()
+            stack.push_async_callback(self.bus.stop)
+            await self.bus.create_topics(sorted({event.topic for event in REGISTRY.values()}))
+            for name, (create, kind, _) in SERVICES.items():
+                app = create(kind.of(**self.given), self.bus)
+                await stack.enter_async_context(app.router.lifespan_context(app))
+                self.apps[name] = app
+            yield
+            self.apps.clear()
+
+    def _house_routes(self) -> None:
+        async def livez() -> dict[str, str]:
+            return {"status": "ok"}
+
+        async def readyz() -> Response:
+            checks = {service.name: await service.ready() for service in self.services}
+            ready = bool(checks) and all(state == "ok" for parts in checks.values() for state in parts.values())
+            body = orjson.dumps({"status": "ok" if ready else "not_ready", "checks": checks})
+            return Response(body, 200 if ready else 503, media_type="application/json")
+
+        async def openapi() -> dict[str, Any]:
+            """All four APIs as one document."""
+            return combined(self.apps)
+
+        async def nothing(_: Any, __: Exception) -> Response:
+            return problem(NotFound("There is nothing at this address. /openapi.json lists what there is."))
+
+        self.house.add_api_route("/livez", livez)
+        self.house.add_api_route("/readyz", readyz, response_model=None)
+        self.house.add_api_route("/openapi.json", openapi)
+        if self.given.get("clock") == "movable":
+            self.house.add_api_route("/demo/v1/clock", self._move_clock, methods=["POST"], tags=["demo"])
+        self.house.add_exception_handler(404, nothing)
+        self.house.add_exception_handler(Refusal, refused)
+        settings = RegistrySettings.of(**self.given)
+        verifier = keys.verifier(settings, MovableClock(self.home / "clock") if settings.clock == "movable" else SystemClock())
+        self.house.add_middleware(TokenMiddleware, verifier=verifier)
+
+    async def _move_clock(self, request: Request, order: ClockIn) -> ClockOut:
+        """Let time pass (时间推进) until `now`; without it, only wait. Answers when nothing is left to do at that time."""
+        Gate(frozenset({Role.COUNTY_ADMIN})).admit(request)
+        clock = self.services[0].clock
+        assert isinstance(clock, MovableClock)
+        if order.now is not None:
+            try:
+                clock.move_to(order.now)
+            except ValueError as error:
+                raise Refusal(str(error)) from None
+        await self.settle()
+        return ClockOut(now=clock.now())
+
+    async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
+        """Waits until no service has anything left to do at the present time. Raises Unavailable after `seconds`."""
+        try:
+            async with asyncio.timeout(seconds):
+                quiet = 0
+                while quiet < 2:
+                    quiet = quiet + 1 if all([await service.settled() for service in self.services]) else 0
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            raise Unavailable("There is still work in hand. Ask again.") from None
+
+
+def combined(apps: dict[str, FastAPI]) -> dict[str, Any]:
+    """One OpenAPI document of several: schemas get their service's name in front, paths are distinct already."""
+    whole: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "Daohu 到户", "version": "1"}, "paths": {}, "components": {"schemas": {}}}
+    for name, app in apps.items():
+        text = orjson.dumps(app.openapi()).decode().replace("#/components/schemas/", f"#/components/schemas/{name}.")
+        part = orjson.loads(text)
+        whole["paths"] |= part["paths"]
+        schemas = part.get("components", {}).get("schemas", {})
+        whole["components"]["schemas"] |= {f"{name}.{key}": schema for key, schema in schemas.items()}
+    return whole

@@ -1,0 +1,113 @@
+"""Brings a service's tables up to date, on SQLite and PostgreSQL, and keeps money and audit rows append-only.
+
+Each service has its own folder of migrations and its own version table; `env.py` there is three lines.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from alembic import command, context, op
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData, text
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from shared import tables
+from shared.db import Database
+
+ROOT = Path(__file__).parent.parent / "services"
+
+
+async def upgrade(database: Database, *, revision: str = "head") -> None:
+    """Runs what has not run yet. Two at once on PostgreSQL: the second waits."""
+    async with database.writer.begin() as connection:
+        await connection.run_sync(_upgrade, database.service, revision)
+
+
+def _upgrade(connection: Connection, service: str, revision: str) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("select pg_advisory_xact_lock(6109)"))
+    config = _config(service)
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def _config(service: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / service / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["service"] = service
+    return config
+
+
+def run(metadata: MetaData) -> None:
+    """Called by a service's env.py."""
+    context.configure(connection=context.config.attributes["connection"], **_options(context.config.attributes["service"], metadata))
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _options(service: str, metadata: MetaData) -> dict[str, Any]:
+    return {
+        "target_metadata": [tables.metadata, metadata],
+        "version_table": f"{service}_version",
+        "render_as_batch": True,
+        "compare_type": True,
+        "transaction_per_migration": False,
+        "include_name": lambda name, kind, _: not (kind == "table" and name == f"{service}_version"),
+    }
+
+
+async def drift(database: Database, metadata: MetaData) -> list[Any]:
+    """What the tables in the code have that the migrated database has not, and the other way round. Empty when they agree."""
+
+    def compare(connection: Connection) -> list[Any]:
+        options = _options(database.service, metadata)
+        target = options.pop("target_metadata")
+        migration = MigrationContext.configure(connection, opts={**options, "target_metadata": target})
+        return list(compare_metadata(migration, target))
+
+    async with database.writer.connect() as connection:
+        return await connection.run_sync(compare)
+
+
+def new_revision(service: str, message: str) -> None:
+    """Writes the next migration of a service from the difference between its code and an empty, migrated SQLite database."""
+
+    async def write() -> None:
+        engine = create_async_engine("sqlite+inline:///:memory:")
+        async with engine.begin() as connection:
+            await connection.run_sync(_upgrade, service, "head")
+            await connection.run_sync(_write_revision)
+        await engine.dispose()
+
+    def _write_revision(connection: Connection) -> None:
+        config = _config(service)
+        config.attributes["connection"] = connection
+        command.revision(config, message, autogenerate=True)
+
+    asyncio.run(write())
+
+
+def append_only(*names: str) -> None:
+    """In a migration: rows of these tables can be added and read, nothing else, whoever asks (触发器)."""
+    for name in names:
+        for statement in append_only_ddl(op.get_bind().dialect.name, name):
+            op.execute(statement)
+
+
+def append_only_ddl(dialect: str, name: str) -> Sequence[str]:
+    if dialect == "sqlite":
+        return [
+            f"CREATE TRIGGER {name}_no_{act} BEFORE {act} ON {name} BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
+            for act in ("update", "delete")
+        ]
+    return [
+        f"CREATE OR REPLACE FUNCTION {name}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$ BEGIN RAISE EXCEPTION '{name} is append-only'; END $$",
+        f"CREATE TRIGGER {name}_no_change BEFORE UPDATE OR DELETE ON {name} FOR EACH ROW EXECUTE FUNCTION {name}_append_only()",
+        f"CREATE TRIGGER {name}_no_truncate BEFORE TRUNCATE ON {name} FOR EACH STATEMENT EXECUTE FUNCTION {name}_append_only()",
+    ]
