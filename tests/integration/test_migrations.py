@@ -1,0 +1,41 @@
+"""Migrations: from nothing to the tables the code names, on both databases, and money and audit rows cannot be changed."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from services.embedded import SERVICES
+from shared import migrate
+from shared.db import Database
+
+
+
+@pytest.fixture(params=sorted(SERVICES))
+async def migrated(request, database_url):
+    database = Database(database_url, service=request.param)
+    await migrate.upgrade(database)
+    yield database
+    await database.close()
+
+
+async def test_the_migrated_tables_are_those_the_code_names(migrated):
+    assert await migrate.drift(migrated, SERVICES[migrated.service][2]) == []
+
+
+async def test_migrating_again_does_nothing(migrated):
+    await migrate.upgrade(migrated)
+    assert await migrate.drift(migrated, SERVICES[migrated.service][2]) == []
+
+
+async def test_an_audit_row_can_be_added_but_neither_changed_nor_deleted(migrated):
+    row = "insert into audit (at, actor, action, subject, facts) values (:at, 'a', 'b', 'c', '{}')"
+    at = "2016-11-01T00:00:00.000000+00:00"
+    async with migrated.write() as tx:
+        if migrated.sqlite:
+            await tx.execute(text(row), {"at": at})
+        else:
+            await tx.execute(text(row.replace(":at", f"'{at}'")))
+    for change in ("update audit set actor = 'x'", "delete from audit"):
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with migrated.write() as tx:
+                await tx.execute(text(change))
