@@ -1,0 +1,421 @@
+"""The consumer loop of a service: a batch is one transaction; what fails is retried, then dead, and its key waits.
+
+Handbook: architecture.md 3 (failures). Delivery is at least once; the inbox makes the effect once.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import dead_letters, faults
+from shared.bus import Bus, BusError, Record, TopicPartition, came
+from shared.clock import Clock, SystemClock
+from shared.db import Database
+from shared.dead_letters import DEAD, DISCARDED, PARKED, RETRIED, DeadLetter, list_dead, read_dead
+from shared.errors import Refusal
+from shared.events import assessment, funds, notify, registry
+from shared.events.base import REGISTRY, Envelope, Event
+from shared.inbox import unseen
+
+if TYPE_CHECKING:
+    from shared.work import Work
+
+__all__ = ["Group", "Handler", "NotYet", "TooManyDeadLetters", "list_dead", "read_dead", "transient"]
+
+assert all((assessment, funds, notify, registry))  # imported so that REGISTRY knows every type
+
+MAX_BATCH = 100
+"""Records a transaction. The writer of an SQLite database is held so long."""
+
+POLL_S = 0.25
+"""An idle poll; also how long a stop waits for one."""
+
+MAX_TRIES = 3
+"""Of a handler, before its event is a dead letter."""
+
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.05, 5.0
+"""Between tries: first, then double each time, at most; jittered."""
+
+NOT_YET_S = 60.0
+"""So long an event may wait for a fact it builds on (`NotYet`)."""
+
+NOT_YET_BACKOFF_S = 0.25
+"""At most between looks for that fact."""
+
+RATE_WINDOW, RATE_MAX_DEAD = 100, 20
+"""More dead letters than that among the last so many records: the release is bad, not the events."""
+
+STOP_S = 10.0
+"""A stop waits so long for the batch in hand."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """What a service does when it hears of an event. `run` is called once for each event, in the order of its key."""
+
+    event: type[Event]
+    run: Callable[["Work", Any, Envelope], Awaitable[None]]
+
+
+class NotYet(Exception):
+    """A handler raises it when a fact it builds on has not been heard: topics have no order among each other.
+
+    The partition waits up to NOT_YET_S while the others go on; after that it is an error like any other.
+    """
+
+
+class TooManyDeadLetters(Exception):
+    """The group stops by itself, so that a bad release cannot empty a topic. Its process must end and be looked at."""
+
+
+class _Unreadable(Exception):
+    """Undecodable, or of a type or version nobody here knows. The text names what, never a value."""
+
+
+@dataclass(slots=True)
+class _Trouble:
+    """A partition that waits at a record that failed. Times are the event loop's seconds."""
+
+    offset: int
+    since: float
+    resume_at: float = 0.0
+    failures: int = 0
+    tries: int = 0
+
+
+def _nothing() -> None:
+    pass
+
+
+class Group:
+    """The consumer group `daohu.<service>`: each event of the handlers' topics takes effect once in this service."""
+
+    def __init__(
+        self,
+        service_name: str,
+        handlers: Sequence[Handler],
+        database: Database,
+        bus: Bus,
+        work_for: Callable[[AsyncConnection, Envelope], "Work"],
+        *,
+        clock: Clock | None = None,
+        after_commit: Callable[[], None] = _nothing,
+    ) -> None:
+        self.name = f"daohu.{service_name}"
+        self._service, self._database, self._work_for = service_name, database, work_for
+        self._clock, self._after_commit = clock or SystemClock(), after_commit
+        self._handlers: dict[str, list[Handler]] = {}
+        for handler in handlers:
+            self._handlers.setdefault(handler.event.type_name, []).append(handler)
+        self.topics = tuple(sorted({handler.event.topic for handler in handlers}))
+        self._consumer = bus.consumer(self.name, self.topics)
+        self._trouble: dict[TopicPartition, _Trouble] = {}
+        self._recent: deque[bool] = deque(maxlen=RATE_WINDOW)
+        self._stopping, self._ended = asyncio.Event(), asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._busy = False
+
+    async def run(self) -> None:
+        """Until `stop`. Raises TooManyDeadLetters."""
+        self._runner = asyncio.current_task()
+        failures = 0
+        try:
+            while not self._stopping.is_set():
+                try:
+                    records = await self._consumer.poll(MAX_BATCH, self._resume())
+                    failures = 0
+                except (BusError, OSError) as error:
+                    failures += 1
+                    log.warning("bus_waits", group=self.name, error=type(error).__name__, tries=failures)
+                    await came(self._stopping, _backoff(failures))
+                    continue
+                if records:
+                    self._busy = True
+                    try:
+                        await self._work_off(records)
+                    finally:
+                        self._busy = False
+        finally:
+            await self._consumer.close()
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Ends after the batch in hand, or by cancellation after STOP_S: then the batch is redelivered."""
+        self._stopping.set()
+        if self._runner is not None and not await came(self._ended, STOP_S):
+            self._runner.cancel()
+
+    async def settled(self) -> bool:
+        """Whether every record sent so far is done with (taken, dead or parked). False while the bus cannot tell."""
+        try:
+            return not self._busy and (not self.topics or await self._consumer.lag() == 0)
+        except (BusError, OSError):
+            return False
+
+    async def retry(self, id: int, actor: str) -> int:
+        """Runs a dead letter again, then those parked behind it, in order. Answers how many took effect.
+
+        The first that fails again is the dead one of the key from then on; each run leaves an audit row.
+        Raises NotFound and NotTheDeadOne; a transient error of the database goes to the caller.
+        """
+        async with self._database.write() as tx:
+            letter = await dead_letters.the_dead_one(tx, self.name, id)
+        return await self._release((letter.topic, letter.key), actor)
+
+    async def discard(self, id: int, actor: str, reason: str) -> int:
+        """Gives a dead letter up for good, then runs those parked behind it. Answers how many of them took effect.
+
+        Raises NotFound and NotTheDeadOne.
+        """
+        async with self._database.write() as tx:
+            await dead_letters.hold_still(tx, self.name)
+            letter = await dead_letters.the_dead_one(tx, self.name, id)
+            now = self._clock.now()
+            try:
+                # Entered as seen, so that the same event delivered once more is not taken after all.
+                await unseen(tx, self.name, [Envelope.from_headers(letter.headers).id], at=now)
+            except (KeyError, ValueError):
+                log.info("discarded_without_id", group=self.name, dead_letter=id)
+            await dead_letters.close(tx, letter, state=DISCARDED)
+            await dead_letters.note(
+                tx,
+                letter,
+                actor=actor,
+                action="dead_letter_discarded",
+                at=now,
+                reason=reason,
+                facts={"error": letter.error},
+            )
+        return await self._release((letter.topic, letter.key), actor)
+
+    async def _release(self, key: dead_letters.Key, actor: str) -> int:
+        taken = 0
+        while True:
+            letter: DeadLetter | None = None
+            try:
+                async with self._database.write() as tx:
+                    await dead_letters.hold_still(tx, self.name)
+                    letter = await dead_letters.head_of(tx, self.name, key)
+                    if letter is None:
+                        return taken
+                    await self._take(tx, [letter.record], shut=set())
+                    await dead_letters.close(tx, letter, state=RETRIED)
+                    await self._note_retry(tx, letter, actor, outcome="taken")
+            except Exception as error:
+                if letter is None or transient(error):
+                    raise
+                async with self._database.write() as tx:
+                    await dead_letters.fail(tx, letter, error=_kind(error))
+                    await self._note_retry(tx, letter, actor, outcome=_kind(error))
+                return taken
+            taken += 1
+            self._after_commit()
+
+    async def _note_retry(self, tx: AsyncConnection, letter: DeadLetter, actor: str, *, outcome: str) -> None:
+        await dead_letters.note(
+            tx,
+            letter,
+            actor=actor,
+            action="dead_letter_retried",
+            at=self._clock.now(),
+            reason=None,
+            facts={"outcome": outcome},
+        )
+
+    async def _work_off(self, records: list[Record]) -> None:
+        done: dict[TopicPartition, int] = {}
+        waiting: set[TopicPartition] = set()
+        try:
+            if await self._all_at_once(records):
+                done = {record.tp: record.offset + 1 for record in records}
+                return
+            for record in records:
+                if record.tp in waiting:
+                    continue
+                if await self._one(record):
+                    done[record.tp] = record.offset + 1
+                else:
+                    waiting.add(record.tp)
+        finally:
+            # What is done is committed also when the group stops itself.
+            await self._acknowledge(done)
+
+    async def _acknowledge(self, done: dict[TopicPartition, int]) -> None:
+        if not done:
+            return
+        faults.point(self._service, "before_ack")
+        try:
+            await self._consumer.commit(done)
+        except (BusError, OSError) as error:
+            # Normal: they come again, and the inbox knows them.
+            log.warning("offsets_not_committed", group=self.name, error=type(error).__name__)
+
+    async def _all_at_once(self, records: Sequence[Record]) -> bool:
+        """One transaction for the whole batch. False when something in it failed: then each goes by itself."""
+        if any(record.tp in self._trouble for record in records):
+            return False
+        try:
+            await self._transaction(records)
+        except Exception as error:
+            log.debug("batch_taken_apart", group=self.name, records=len(records), error=type(error).__name__)
+            return False
+        self._recent.extend([False] * len(records))
+        return True
+
+    async def _one(self, record: Record) -> bool:
+        """Whether the record is done with: taken, parked or dead. If not, its partition waits."""
+        try:
+            await self._transaction([record])
+            self._recent.append(False)
+        except Exception as error:
+            if not await self._failed(record, error):
+                return False
+        self._trouble.pop(record.tp, None)
+        if sum(self._recent) > RATE_MAX_DEAD:
+            raise TooManyDeadLetters(f"{self.name}: over {RATE_MAX_DEAD} of the last {RATE_WINDOW} records")
+        return True
+
+    async def _failed(self, record: Record, error: Exception) -> bool:
+        """Whether the record is dead now. If not, its partition waits and it is tried again."""
+        now = asyncio.get_running_loop().time()
+        trouble = self._trouble.get(record.tp)
+        if trouble is None or trouble.offset != record.offset:
+            trouble = self._trouble[record.tp] = _Trouble(record.offset, since=now)
+        trouble.failures += 1
+        waits = isinstance(error, NotYet) and now - trouble.since < NOT_YET_S
+        if not waits and not transient(error):
+            trouble.tries += 1
+            if isinstance(error, _Unreadable) or trouble.tries >= MAX_TRIES:
+                try:
+                    await self._bury(record, error, trouble.tries)
+                    return True
+                except Exception as failure:  # the database refuses this too: the record waits until it does not
+                    log.error("not_buried", group=self.name, error=type(failure).__name__)
+        delay = _backoff(trouble.failures)
+        trouble.resume_at = now + (min(delay, NOT_YET_BACKOFF_S) if waits else delay)
+        self._consumer.rewind(record.tp, record.offset)
+        self._consumer.pause(record.tp)
+        log.warning(
+            "event_waits", group=self.name, topic=record.topic, partition=record.partition, offset=record.offset,
+            error=_kind(error), tries=trouble.failures,
+        )  # fmt: skip
+        return False
+
+    async def _bury(self, record: Record, error: Exception, tries: int) -> None:
+        now = self._clock.now()
+        async with self._database.write() as tx:
+            await dead_letters.enter(tx, self.name, record, state=DEAD, error=_kind(error), tries=tries, at=now)
+        self._recent.append(True)
+        log.error(
+            "dead_letter", group=self.name, topic=record.topic, partition=record.partition, offset=record.offset,
+            error=_kind(error), tries=tries,
+        )  # fmt: skip
+
+    async def _transaction(self, records: Sequence[Record]) -> None:
+        async with self._database.write() as tx:
+            await self._take(tx, records, shut=await dead_letters.shut_keys(tx, self.name))
+        self._after_commit()
+
+    async def _take(self, tx: AsyncConnection, records: Sequence[Record], *, shut: set[dead_letters.Key]) -> None:
+        now = self._clock.now()
+        heard: list[tuple[Event, Envelope]] = []
+        for record in records:
+            if self._skips(record):
+                continue
+            if dead_letters.key_of(record) in shut:
+                await dead_letters.enter(tx, self.name, record, state=PARKED, error="", tries=0, at=now)
+            else:
+                heard.append(_read(record))
+        fresh = await unseen(tx, self.name, [envelope.id for _, envelope in heard], at=now)
+        for event, envelope in heard:
+            if envelope.id not in fresh:
+                continue
+            fresh.discard(envelope.id)
+            work = self._work_for(tx, envelope)
+            for handler in self._handlers[envelope.type]:
+                await handler.run(work, event, envelope)
+                faults.point(self._service, "in_handler")
+            await work.flush()
+            await asyncio.sleep(0)  # inline SQLite never gives way by itself
+
+    def _skips(self, record: Record) -> bool:
+        """A known event of our topics that this service does not listen to."""
+        kind = record.headers.get("ce_type", "")
+        return kind in REGISTRY and kind not in self._handlers
+
+    def _resume(self) -> float:
+        """Lets partitions go on whose time has come; answers how long a poll may take until the next one's, in seconds."""
+        now = asyncio.get_running_loop().time()
+        rest = POLL_S
+        for tp, trouble in self._trouble.items():
+            if trouble.resume_at > now:
+                rest = min(rest, trouble.resume_at - now)
+            elif trouble.resume_at:
+                trouble.resume_at = 0.0
+                self._consumer.resume(tp)
+        return rest
+
+
+def _read(record: Record) -> tuple[Event, Envelope]:
+    """Raises _Unreadable."""
+    try:
+        envelope = Envelope.from_headers(record.headers)
+    except KeyError as error:
+        raise _Unreadable(f"envelope without {error.args[0]}") from error
+    except ValueError as error:
+        raise _Unreadable("envelope with an unreadable attribute") from error
+    kind = REGISTRY.get(envelope.type)
+    if kind is None:
+        raise _Unreadable("unknown type or version")
+    try:
+        return kind.read(record.value), envelope
+    except ValidationError as error:
+        wrong = [f"{'.'.join(map(str, e['loc']))} {e['type']}" for e in error.errors(include_input=False)]
+        raise _Unreadable("body: " + ", ".join(wrong)) from error
+    except ValueError as error:
+        raise _Unreadable("body: not readable") from error
+
+
+def _kind(error: Exception) -> str:
+    """What went wrong without the text of an unknown error, which may quote a person's data."""
+    if isinstance(error, _Unreadable):
+        return str(error)
+    return f"{type(error).__name__} {error.code}" if isinstance(error, Refusal) else type(error).__name__
+
+
+def _backoff(failures: int) -> float:
+    full: float = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(failures - 1, 10))
+    return full * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
+
+
+_SQLITE_PASSING = {5, 6, 7, 9, 10, 13, 14, 15}
+"""BUSY LOCKED NOMEM INTERRUPT IOERR FULL CANTOPEN PROTOCOL. The plain ERROR (1) is a wrong statement: it does not pass."""
+
+_POSTGRES_PASSING = {"08", "40", "53", "55", "57"}
+"""Classes of SQLSTATE: connection, serialization and deadlock, resources, locks, an operator's intervention."""
+
+
+def transient(error: Exception) -> bool:
+    """Whether the same thing may succeed later without anybody changing anything: database, network, bus."""
+    if isinstance(error, OSError | BusError | PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    if (code := getattr(error.orig, "sqlite_errorcode", None)) is not None:
+        return code & 0xFF in _SQLITE_PASSING
+    if state := getattr(error.orig, "sqlstate", None):
+        return state[:2] in _POSTGRES_PASSING
+    return isinstance(error, OperationalError | InterfaceError)

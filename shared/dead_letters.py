@@ -1,0 +1,178 @@
+"""Dead letters (死信): events a group could not take, and those parked behind them until a person decides.
+
+A key that has a dead letter is shut: later events of the same topic and key are parked, so that their order is kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.bus import Record
+from shared.db import insert_ignoring
+from shared.errors import NotFound, Refusal
+from shared.tables import audit, dead_letter
+
+LIST_LIMIT = 500
+"""Dead letters in one list, at most."""
+
+MAX_ERROR = 500
+"""Characters kept of what went wrong."""
+
+DEAD, PARKED, RETRIED, DISCARDED = "dead", "parked", "retried", "discarded"
+
+Key = tuple[str, str]
+"""Topic and key."""
+
+
+class NotTheDeadOne(Refusal):
+    """Only the dead letter at the head of its key is decided on; those parked behind it follow by themselves."""
+
+    code = "dead_letter_not_open"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event that waits, where it came from, and why: a class of error and a code, never personal data."""
+
+    id: int
+    group: str
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    headers: dict[str, str]
+    body: bytes
+    state: str
+    error: str
+    tries: int
+    at: datetime
+
+    @property
+    def record(self) -> Record:
+        return Record(
+            self.topic, self.partition, self.offset, self.key, self.body, self.headers, self.at.astimezone(UTC)
+        )
+
+
+async def list_dead(tx: AsyncConnection, *, after: int = 0, limit: int = LIST_LIMIT) -> list[DeadLetter]:
+    """Dead and parked letters with an id over `after`, in order, at most min(limit, LIST_LIMIT)."""
+    c = dead_letter.c
+    rows = await tx.execute(
+        dead_letter.select()
+        .where(c.state.in_((DEAD, PARKED)), c.id > after)
+        .order_by(c.id)
+        .limit(min(limit, LIST_LIMIT))
+    )
+    return [DeadLetter(*row) for row in rows]
+
+
+async def read_dead(tx: AsyncConnection, group: str, id: int) -> DeadLetter:
+    """One letter of a group, in any state. Raises NotFound."""
+    row = (await tx.execute(dead_letter.select().where(dead_letter.c.id == id, dead_letter.c.group == group))).first()
+    if row is None:
+        raise NotFound(f"{group} has no dead letter {id}.")
+    return DeadLetter(*row)
+
+
+async def shut_keys(tx: AsyncConnection, group: str) -> set[Key]:
+    """Keys with an open letter. While the answer is used, no person opens one of them (see `hold_still`)."""
+    c = dead_letter.c
+    query = select(c.topic, c.key).where(c.group == group, c.state.in_((DEAD, PARKED))).distinct()
+    keys = {(topic, key) for topic, key in await tx.execute(query)}
+    if keys and tx.dialect.name == "postgresql":
+        await tx.execute(text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))"), {"name": group})
+        keys = {(topic, key) for topic, key in await tx.execute(query)}
+    return keys
+
+
+async def hold_still(tx: AsyncConnection, group: str) -> None:
+    """Until the end of the transaction nobody parks. Otherwise an event could be parked behind a letter just closed.
+
+    SQLite has one writer, so there it is so anyway.
+    """
+    if tx.dialect.name == "postgresql":
+        await tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": group})
+
+
+async def enter(
+    tx: AsyncConnection, group: str, record: Record, *, state: str, error: str, tries: int, at: datetime
+) -> None:
+    """Keeps a record that was not taken. A redelivered one is there already."""
+    row = {
+        "group": group,
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "key": key_of(record)[1],
+        # PostgreSQL's JSON has no NUL; a letter that cannot be entered would block its partition for ever.
+        "headers": {name: value.replace("\0", "") for name, value in record.headers.items()},
+        "body": record.value,
+        "state": state,
+        "error": error[:MAX_ERROR],
+        "tries": tries,
+        "at": at,
+    }
+    await tx.execute(insert_ignoring(tx, dead_letter), row)
+
+
+def key_of(record: Record) -> Key:
+    """Topic and key as the table can hold them."""
+    return record.topic, record.key.replace("\0", "")[:64]
+
+
+async def the_dead_one(tx: AsyncConnection, group: str, id: int) -> DeadLetter:
+    """The open dead letter with this id. Raises NotFound or NotTheDeadOne."""
+    letter = await read_dead(tx, group, id)
+    if letter.state == PARKED:
+        raise NotTheDeadOne("It is parked: decide on the dead letter of the same key; this one then follows.")
+    if letter.state != DEAD:
+        raise NotTheDeadOne(f"It is closed already ({letter.state}); nothing is left to do.")
+    return letter
+
+
+async def head_of(tx: AsyncConnection, group: str, key: Key) -> DeadLetter | None:
+    """The oldest open letter of a key."""
+    c = dead_letter.c
+    query = dead_letter.select().where(
+        c.group == group, c.topic == key[0], c.key == key[1], c.state.in_((DEAD, PARKED))
+    )
+    row = (await tx.execute(query.order_by(c.id).limit(1))).first()
+    return DeadLetter(*row) if row else None
+
+
+async def close(tx: AsyncConnection, letter: DeadLetter, *, state: str) -> None:
+    await tx.execute(update(dead_letter).where(dead_letter.c.id == letter.id).values(state=state))
+
+
+async def fail(tx: AsyncConnection, letter: DeadLetter, *, error: str) -> None:
+    """It was tried again in vain: it is, or from now on it is, the dead one of its key."""
+    again = {"state": DEAD, "error": error[:MAX_ERROR], "tries": letter.tries + 1}
+    await tx.execute(update(dead_letter).where(dead_letter.c.id == letter.id).values(**again))
+
+
+async def note(
+    tx: AsyncConnection,
+    letter: DeadLetter,
+    *,
+    actor: str,
+    action: str,
+    at: datetime,
+    reason: str | None,
+    facts: Mapping[str, Any],
+) -> None:
+    """The audit row of a person's decision."""
+    place = {"group": letter.group, "topic": letter.topic, "partition": letter.partition, "offset": letter.offset}
+    await tx.execute(
+        audit.insert().values(
+            at=at,
+            actor=actor,
+            action=action,
+            subject=f"dead_letter:{letter.id}",
+            reason=reason,
+            facts={**place, "type": letter.headers.get("ce_type"), **facts},
+        )
+    )

@@ -1,0 +1,225 @@
+"""Facts leave a service here: rows written in the transaction that made them true, then published by one relay.
+
+Handbook: architecture.md 2. The rows stay: with their dense `position` they are the change feeds of the APIs.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import faults
+from shared.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, came
+from shared.clock import Clock, SystemClock
+from shared.db import Database, in_area
+from shared.events.base import Envelope, Event
+from shared.scope import Area
+from shared.tables import outbox
+
+RELAY_BATCH = 500
+"""Rows a send."""
+
+IDLE_FIRST_S, IDLE_MAX_S = 0.010, 0.250
+"""How long an idle relay sleeps: first, then double each time, at most."""
+
+BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
+"""After a failure of bus or database, the same way."""
+
+STANDBY_S = 1.0
+"""How often a relay looks whether the active one of its service has gone."""
+
+STOP_S = 10.0
+"""A stop waits so long for the batch in hand."""
+
+FEED_LIMIT = 500
+"""Rows of a change feed in one answer, at most."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An event with its envelope: what happened, and who, where and when."""
+
+    event: Event
+    envelope: Envelope
+
+
+async def append(tx: AsyncConnection, facts: Sequence[Fact]) -> None:
+    """Records facts in the transaction that made them true. Call it after the aggregates' own rows are written.
+
+    Raises ValueError for an event over MAX_MESSAGE_BYTES: a bus would refuse it for ever.
+    """
+    if not facts:
+        return
+    rows = []
+    for fact in facts:
+        body = fact.event.model_dump_json().encode()
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise ValueError(f"{fact.envelope.type}: {len(body)} bytes, allowed are {MAX_MESSAGE_BYTES}")
+        rows.append(
+            {
+                "event_id": fact.envelope.id,
+                "topic": fact.event.topic,
+                "key": fact.envelope.subject,
+                "type": fact.envelope.type,
+                "headers": fact.envelope.headers(),
+                "body": body,
+                "division": fact.envelope.division,
+                "recorded_at": fact.envelope.time,
+            }
+        )
+    await tx.execute(outbox.insert(), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of a change feed. `position` is the cursor: dense, in the order in which the facts were published."""
+
+    position: int
+    event_id: UUID
+    type: str
+    key: str
+    division: str
+    recorded_at: datetime
+    body: bytes
+
+
+async def feed(tx: AsyncConnection, topic: str, area: Area, after: int, limit: int) -> list[Change]:
+    """Published facts of a topic in the area with a position over `after`, in order, at most min(limit, FEED_LIMIT)."""
+    c = outbox.c
+    rows = await tx.execute(
+        select(c.position, c.event_id, c.type, c.key, c.division, c.recorded_at, c.body)
+        .where(c.topic == topic, c.position > after, in_area(c.division, area))
+        .order_by(c.position)
+        .limit(min(limit, FEED_LIMIT))
+    )
+    return [Change(*row) for row in rows]
+
+
+_MARK = (
+    update(outbox)
+    .where(outbox.c.id == bindparam("row_id"))
+    .values(published_at=bindparam("now"), position=bindparam("place"))
+)
+
+
+class Relay:
+    """Publishes one service's facts in the order of their ids, at least once. One relay a service is active at a time."""
+
+    def __init__(self, database: Database, bus: Bus, service_name: str, *, clock: Clock | None = None) -> None:
+        self._database, self._service, self._clock = database, service_name, clock or SystemClock()
+        self._producer = bus.producer()
+        self._news, self._stopping, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._failures = 0
+        # On PostgreSQL the batch is marked on the connection that holds the lock: without the lock nothing is marked.
+        self._held: AsyncConnection | None = None
+
+    async def run(self) -> None:
+        """Until `stop`. Failures of bus and database are waited out; any other error ends it."""
+        self._runner = asyncio.current_task()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    async with self._alone() as active:
+                        if active:
+                            await self._publish_all()
+                        else:
+                            await came(self._stopping, STANDBY_S)
+                except (BusError, OSError, DBAPIError, PoolTimeout) as error:
+                    delay = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 10))
+                    self._failures += 1
+                    log.warning("relay_waits", service=self._service, error=type(error).__name__, tries=self._failures)
+                    await came(self._stopping, delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
+        finally:
+            self._ended.set()
+
+    async def stop(self) -> None:
+        """Ends after the batch in hand, or by cancellation after STOP_S."""
+        self._stopping.set()
+        self.wake()
+        if self._runner is not None and not await came(self._ended, STOP_S):
+            self._runner.cancel()
+
+    def wake(self) -> None:
+        """A transaction of this process has committed: look at once instead of at the next poll."""
+        self._news.set()
+
+    async def unpublished(self) -> int:
+        """Facts recorded and not yet known to be published."""
+        async with self._database.read() as tx:
+            count = await tx.scalar(select(func.count()).select_from(outbox).where(outbox.c.published_at.is_(None)))
+        return count or 0
+
+    async def publish_once(self) -> int:
+        """Publishes one batch and marks it; answers how many rows. A crash in between sends the batch again."""
+        c = outbox.c
+        async with self._database.read() as tx:
+            rows = (
+                await tx.execute(
+                    select(c.id, c.topic, c.key, c.body, c.headers)
+                    .where(c.published_at.is_(None))
+                    .order_by(c.id)
+                    .limit(RELAY_BATCH)
+                )
+            ).all()
+        if not rows:
+            return 0
+        await self._producer.send([Message(row.topic, row.key, row.body, row.headers) for row in rows])
+        faults.point(self._service, "relay_after_send")
+        now = self._clock.now()
+        async with self._write() as tx:
+            last = await tx.scalar(select(func.max(c.position))) or 0
+            marks = [{"row_id": row.id, "now": now, "place": last + n} for n, row in enumerate(rows, 1)]
+            await tx.execute(_MARK, marks)
+        return len(rows)
+
+    async def _publish_all(self) -> None:
+        idle = IDLE_FIRST_S
+        while not self._stopping.is_set():
+            self._news.clear()
+            published = await self.publish_once()
+            self._failures = 0
+            if published:
+                idle = IDLE_FIRST_S
+            else:
+                await came(self._news, idle)
+                idle = min(IDLE_MAX_S, idle * 2)
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[bool]:
+        """Whether this is the service's active relay. SQLite belongs to one process, so there it always is."""
+        if self._database.sqlite:
+            yield True
+            return
+        async with self._database.writer.connect() as connection:
+            number = int.from_bytes(hashlib.sha256(f"relay {self._service}".encode()).digest()[:8], signed=True)
+            active = bool(await connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}))
+            await connection.commit()
+            self._held = connection if active else None
+            try:
+                yield active
+            finally:
+                self._held = None
+                # A pooled connection would keep the lock: only its end gives the lock back for certain.
+                await connection.invalidate()
+
+    @asynccontextmanager
+    async def _write(self) -> AsyncIterator[AsyncConnection]:
+        if self._held is None:
+            async with self._database.write() as tx:
+                yield tx
+        else:
+            async with self._held.begin():
+                yield self._held
