@@ -1,0 +1,1 @@
+"""Statistics (统计): counts of households and people, computed from the rows each time they are asked for."""

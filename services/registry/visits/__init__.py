@@ -1,0 +1,1 @@
+"""Visits (走访): which cadre was at which household, on which day."""
