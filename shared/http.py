@@ -219,3 +219,14 @@ def require_match(request: Request, version: int) -> None:
         raise PreconditionRequired("Send If-Match with the ETag you read.")
     if sent.removeprefix("W/") != etag(version):
         raise Stale("Somebody changed it since you read it. Read it again.", current=etag(version))
+
+
+Match = Callable[[int], None]
+"""Called with the current version by the use case that has loaded it: refuses a change made from another one."""
+
+
+def _match(request: Request) -> Match:
+    return lambda version: require_match(request, version)
+
+
+MatchDep = Annotated[Match, Depends(_match)]
