@@ -1,0 +1,374 @@
+"""What may be posted, and what a batch of commands does to a book. Pure: the statements are the store's.
+
+Source of the design: handbook ledger-and-audit.md (earmark in the key, limits on the account, canonical bytes bind everything).
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+import orjson
+
+from shared.errors import Refusal
+from shared.money import MAX_FEN, yuan
+from shared.scope import is_division
+
+MAX_POSTINGS = 20_000
+"""Postings of one entry: a tranche to every poor household of a county, from several funds, is one entry."""
+
+MAX_BALANCE_FEN = 2**53 - 1
+"""The largest integer that RFC 8785 can write; far above MAX_FEN."""
+
+_NAME = re.compile(r"[^/\x00-\x1f]{1,64}")
+_KIND = re.compile(r"[a-z_]{1,32}")
+_BOOK = re.compile(r"\d{6}")
+
+REFUSED = "refused"
+"""The one kind of entry that moves no money: it puts a refusal (拒付记录) on record."""
+
+
+class AccountKind(StrEnum):
+    """Where money can be (账户类别)."""
+
+    SOURCE = "source"  # 资金来源: the world outside, from which a fund comes
+    FUND = "fund"  # 专项资金: received, not yet allocated
+    PROJECT = "project"  # 项目: allocated, not yet in a tranche
+    HOLD = "hold"  # 拨付批次: set aside for one tranche until it is paid or voided
+    HOUSEHOLD = "household"  # 到户: paid
+
+
+MAY_OVERDRAW = frozenset({AccountKind.SOURCE})
+"""Only the outside world may go below zero: its balance is minus what it gave."""
+
+
+class InsufficientFunds(Refusal):
+    code = "insufficient_funds"
+
+
+class IdempotencyKeyReused(Refusal):
+    code = "idempotency_key_reused"
+
+
+class AlreadyDone(Refusal):
+    """The business act was settled by an earlier entry."""
+
+    code = "already_done"
+
+
+class EntryMalformed(Refusal):
+    code = "entry_malformed"
+
+
+class BalanceTooLarge(Refusal):
+    code = "balance_too_large"
+
+
+class AccountKey(NamedTuple):
+    """One account (账户): its kind, its owner's business number, and the fund its money is earmarked by (fund_no, 专款)."""
+
+    kind: str
+    owner: str
+    earmark: str
+
+    @property
+    def name(self) -> str:
+        """source/F01/F01, household/6109261002010001/F01: unique in its book."""
+        return "/".join(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One line of an entry: `amount_fen` into the account (negative: out of it). `division` is the account's, 12 digits."""
+
+    account: AccountKey
+    amount_fen: int
+    division: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """An entry asked for (记账指令), whole. Making one composes and hashes its body, outside of every lock.
+
+    `ref` is unique in the book; the same `ref` with the same `request_hash` gives the first answer again. `once` names the
+    business act that this entry settles for good (`paid:T1`): a second entry for it is refused whatever its ref.
+    `request_hash` defaults to the hash of everything but the time. Everything shown to people about the entry is in its body.
+    Raises EntryMalformed unless the postings conserve every earmark and all names and numbers are in their bounds.
+    """
+
+    book: str
+    kind: str
+    ref: str
+    actor: str
+    effective_on: date
+    recorded_at: datetime
+    division: str
+    postings: tuple[Posting, ...]
+    memo: str = ""
+    idempotency_key: str = ""
+    request_hash: bytes = b""
+    once: str | None = None
+    approvals: tuple[Mapping[str, Any], ...] = ()
+    notice: Mapping[str, Any] | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    body: bytes = field(init=False, repr=False)
+    digest: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check(self)
+        said = {
+            "version": 1,
+            "book": self.book,
+            "kind": self.kind,
+            "ref": self.ref,
+            "once": self.once,
+            "actor": self.actor,
+            "effective_on": self.effective_on.isoformat(),
+            "division": self.division,
+            "memo": self.memo,
+            "idempotency_key": self.idempotency_key,
+            "approvals": self.approvals,
+            "notice": self.notice,
+            "details": self.details,
+            "postings": [
+                {
+                    "kind": posting.account.kind,
+                    "owner": posting.account.owner,
+                    "earmark": posting.account.earmark,
+                    "division": posting.division,
+                    "amount_fen": posting.amount_fen,
+                }
+                for posting in self.postings
+            ],
+        }
+        request_hash = self.request_hash or hashlib.sha256(canonical(said)).digest()
+        body = canonical({**said, "recorded_at": instant_text(self.recorded_at), "request_hash": request_hash.hex()})
+        for name, value in (("request_hash", request_hash), ("body", body), ("digest", hashlib.sha256(body).digest())):
+            object.__setattr__(self, name, value)
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 bytes of JSON made of objects with ASCII keys, lists, text, integers within 53 bits, booleans and null.
+
+    For such values sorted compact JSON is the canonical form; a test holds it equal to the library `rfc8785`, which takes
+    sixty times longer. Raises EntryMalformed for anything else (floats among them: money is integer fen).
+    """
+    try:
+        _canonical_only(value)
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
+    except (TypeError, RecursionError) as error:
+        raise EntryMalformed(f"This cannot be written canonically: {error}.") from error
+
+
+def _canonical_only(value: Any) -> None:
+    kind = type(value)
+    if kind is dict:
+        for name, inner in value.items():
+            if type(name) is not str or not name.isascii():
+                raise TypeError("a name that is not ASCII text")
+            _canonical_only(inner)
+    elif kind is list or kind is tuple:
+        for inner in value:
+            _canonical_only(inner)
+    elif not isinstance(value, str | int | None):
+        raise TypeError(f"a {kind.__name__}")
+
+
+def instant_text(instant: datetime) -> str:
+    """An instant as entries write it: UTC with microseconds, 2016-11-01T01:00:00.000000+00:00."""
+    if instant.utcoffset() is None or instant.utcoffset():
+        raise EntryMalformed("The time of an entry is in UTC.")
+    return instant.isoformat(timespec="microseconds")
+
+
+def _check(command: Command) -> None:
+    texts = (command.ref, command.actor, command.memo, command.idempotency_key, command.once or "")
+    if not (_BOOK.fullmatch(command.book) and _KIND.fullmatch(command.kind) and is_division(command.division)):
+        raise EntryMalformed(
+            "An entry needs a book (6 digits), a kind (lower-case letters) and a division (12 digits)."
+        )
+    if not command.ref or not command.actor or any(len(text) > 300 or "\0" in text for text in texts):
+        raise EntryMalformed("An entry needs a ref and an actor; its texts have at most 300 characters and no NUL.")
+    if command.kind == REFUSED:
+        if command.postings:
+            raise EntryMalformed("A refusal on record moves no money.")
+        return
+    if not 2 <= len(command.postings) <= MAX_POSTINGS:
+        raise EntryMalformed(f"An entry has 2 to {MAX_POSTINGS} postings, this one {len(command.postings)}.")
+    sums: dict[str, int] = {}
+    for account, amount_fen, division in ((p.account, p.amount_fen, p.division) for p in command.postings):
+        if (
+            account.kind not in set(AccountKind)
+            or not _NAME.fullmatch(account.owner)
+            or not _NAME.fullmatch(account.earmark)
+        ):
+            raise EntryMalformed(
+                f"There is no account {account.name!r}: name its kind, its owner's number and its fund."
+            )
+        if type(amount_fen) is not int or not 0 < abs(amount_fen) <= MAX_FEN or not is_division(division):
+            raise EntryMalformed(
+                f"A posting moves 1 to {MAX_FEN} fen and names a division of 12 digits ({account.name})."
+            )
+        sums[account.earmark] = sums.get(account.earmark, 0) + amount_fen
+    if len({posting.account for posting in command.postings}) != len(command.postings):
+        raise EntryMalformed("An account stands in an entry once; add its amounts up.")
+    if unequal := {earmark: rest for earmark, rest in sorted(sums.items()) if rest}:
+        raise EntryMalformed(f"The postings do not add up to zero for each fund: {unequal}.", unbalanced=unequal)
+
+
+def refusal_of(command: Command, refusal: Refusal) -> Command:
+    """The entry that puts a refused command on record (handbook: refusals are bound too). One for each command and code."""
+    return replace(
+        command,
+        kind=REFUSED,
+        ref=f"refused:{refusal.code}:{command.digest.hex()[:32]}",
+        request_hash=hashlib.sha256(command.digest + refusal.code.encode()).digest(),
+        once=None,
+        postings=(),
+        memo=refusal.detail[:300],
+        details={
+            "code": refusal.code,
+            "refused_kind": command.kind,
+            "refused_ref": command.ref,
+            "refused_once": command.once,
+            "refused_digest": command.digest.hex(),
+            "amount_fen": sum(p.amount_fen for p in command.postings if p.amount_fen > 0),
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last entry of a book: its number and its link. An empty book has number 0."""
+
+    seq: int
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command that was accepted: its dense number in the book, the link before it and its own."""
+
+    command: Command
+    seq: int
+    prev: bytes
+    link: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """The answer to a posted command. `replayed`: it had been posted before, nothing happened now."""
+
+    seq: int
+    link: bytes
+    recorded_at: datetime
+    replayed: bool = False
+
+
+class Known(NamedTuple):
+    """What an already posted ref answers to."""
+
+    request_hash: bytes
+    posted: Posted
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a batch does: the new head, the entries to write, the change of each touched balance, one outcome a command."""
+
+    head: Head
+    entries: list[Entry]
+    deltas: dict[AccountKey, int]
+    outcomes: list[Posted | Refusal]
+
+
+def genesis(book: str) -> Head:
+    return Head(0, hashlib.sha256(f"daohu ledger {book}".encode()).digest())
+
+
+def link(prev: bytes, seq: int, digest: bytes) -> bytes:
+    """SHA-256(link before ‖ number as 8 bytes, big-endian ‖ SHA-256 of the body)."""
+    return hashlib.sha256(prev + seq.to_bytes(8, "big") + digest).digest()
+
+
+def record(seq: int, prev: bytes, linked: bytes, body: bytes) -> bytes:
+    """The leaf of the Merkle log: canonical JSON {body, link, prev, seq} around the body's own bytes (docs/decisions/0006)."""
+    return b'{"body":%b,"link":"%b","prev":"%b","seq":%d}' % (body, linked.hex().encode(), prev.hex().encode(), seq)
+
+
+def touched(commands: Iterable[Command]) -> list[AccountKey]:
+    """Every account the commands name, in one order for all batches, so that locks never cross."""
+    return sorted({posting.account for command in commands for posting in command.postings})
+
+
+def answer_again(known: Known, request_hash: bytes, ref: str) -> Posted:
+    """The first answer for a ref seen before. Raises IdempotencyKeyReused when it was another request."""
+    if known.request_hash != request_hash:
+        raise IdempotencyKeyReused(
+            "This Idempotency-Key already stands for another request. Use a new key for a new act.",
+            ref=ref,
+            seq=known.posted.seq,
+        )
+    return replace(known.posted, replayed=True)
+
+
+def decide(
+    head: Head,
+    balances: Mapping[AccountKey, int],
+    known: Mapping[str, Known],
+    onces: Mapping[str, int],
+    commands: Sequence[Command],
+) -> Decided:
+    """Decides each command alone, in order, against the state the ones before it leave behind.
+
+    `balances` in fen (an account that does not exist yet may be missing), `known` the refs and `onces` (once → entry) of the
+    book that these commands name. Refusals: idempotency_key_reused, already_done, insufficient_funds, balance_too_large.
+    """
+    now, refs, settled = dict(balances), dict(known), dict(onces)
+    deltas: dict[AccountKey, int] = {}
+    entries: list[Entry] = []
+    outcomes: list[Posted | Refusal] = []
+    for command in commands:
+        try:
+            if (first := refs.get(command.ref)) is not None:
+                outcomes.append(answer_again(first, command.request_hash, command.ref))
+                continue
+            if command.once is not None and command.once in settled:
+                raise AlreadyDone(
+                    "This was settled before; nothing more is to be done.", once=command.once, seq=settled[command.once]
+                )
+            for posting in command.postings:
+                _admit(posting, now.get(posting.account, 0))
+        except Refusal as refusal:
+            outcomes.append(refusal)
+            continue
+        for posting in command.postings:
+            now[posting.account] = now.get(posting.account, 0) + posting.amount_fen
+            deltas[posting.account] = deltas.get(posting.account, 0) + posting.amount_fen
+        entry = Entry(command, head.seq + 1, head.link, link(head.link, head.seq + 1, command.digest))
+        head = Head(entry.seq, entry.link)
+        posted = Posted(entry.seq, entry.link, command.recorded_at)
+        entries.append(entry)
+        outcomes.append(posted)
+        refs[command.ref] = Known(command.request_hash, posted)
+        if command.once is not None:
+            settled[command.once] = entry.seq
+    return Decided(head, entries, deltas, outcomes)
+
+
+def _admit(posting: Posting, balance_fen: int) -> None:
+    after = balance_fen + posting.amount_fen
+    if posting.amount_fen < 0 and after < 0 and posting.account.kind not in MAY_OVERDRAW:
+        raise InsufficientFunds(
+            f"{posting.account.name} has {yuan(balance_fen)} yuan, {yuan(-posting.amount_fen)} are needed. Allocate more, or ask for less.",
+            account=posting.account.name,
+            available_fen=balance_fen,
+            needed_fen=-posting.amount_fen,
+        )
+    if abs(after) > MAX_BALANCE_FEN:
+        raise BalanceTooLarge(
+            f"{posting.account.name} would hold more than the ledger can count.", account=posting.account.name
+        )

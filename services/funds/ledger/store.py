@@ -1,0 +1,351 @@
+"""Tables and queries of the ledger. Entries and postings are append-only by trigger; an account changes in its balance alone."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    RowMapping,
+    String,
+    Table,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    event,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.funds.ledger.domain import (
+    MAY_OVERDRAW,
+    AccountKey,
+    Decided,
+    Head,
+    Known,
+    Posted,
+    answer_again,
+    genesis,
+)
+from services.funds.tables import metadata
+from shared.db import BigId, DivisionCode, Instant, in_area, insert_ignoring
+from shared.scope import Area
+
+IN_MAX = 5_000
+"""Keys of one IN list; longer ones are asked for in parts (both databases take about 32,000 parameters)."""
+
+book = Table(
+    "ledger_book",
+    metadata,
+    Column("book", String(6), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+    Column("link", LargeBinary(32), nullable=False),
+)
+
+account = Table(
+    "ledger_account",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("book", String(6), nullable=False),
+    Column("name", String(160), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("earmark", String(64), nullable=False),
+    Column("division", DivisionCode, nullable=False, index=True),
+    Column("may_overdraw", Boolean, nullable=False),
+    Column("balance_fen", BigInteger, nullable=False),
+    UniqueConstraint("book", "name"),
+    CheckConstraint("may_overdraw or balance_fen >= 0", name="covered"),
+)
+Index("ix_ledger_account_owner", account.c.kind, account.c.owner)
+Index("ix_ledger_account_earmark", account.c.earmark, account.c.kind)
+
+entry = Table(
+    "ledger_entry",
+    metadata,
+    Column("book", String(6), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("ref", String(300), nullable=False),
+    Column("once", String(300)),
+    Column("request_hash", LargeBinary(32), nullable=False),
+    Column("actor", String(300), nullable=False),
+    Column("effective_on", Date, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("memo", String(300), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("link", LargeBinary(32), nullable=False),
+    UniqueConstraint("book", "ref"),
+    UniqueConstraint("book", "once"),
+)
+Index("ix_ledger_entry_division", entry.c.book, entry.c.division, entry.c.seq)
+
+# No foreign keys: the writer makes the accounts, and plans made for an empty table would stay (handbook, "a trap seen there").
+posting = Table(
+    "ledger_posting",
+    metadata,
+    Column("book", String(6), primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("account_id", BigInteger, nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("amount_fen", BigInteger, CheckConstraint("amount_fen <> 0", name="moves"), nullable=False),
+)
+Index("ix_ledger_posting_account", posting.c.account_id, posting.c.seq)
+
+
+def append_only(table: str, *, changing: str = "") -> dict[str, list[str]]:
+    """DDL, per dialect, that refuses every DELETE, and every UPDATE but of the one column `changing`."""
+    columns = ", ".join(c.name for c in metadata.tables[table].columns if c.name != changing)
+    message = f"{table} is append-only"
+    return {
+        "sqlite": [
+            f"create trigger {table}_no_delete before delete on {table} begin select raise(abort, '{message}'); end",
+            f"create trigger {table}_no_update before update of {columns} on {table} begin select raise(abort, '{message}'); end",
+        ],
+        "postgresql": [
+            f"create or replace function {table}_append_only() returns trigger language plpgsql as "
+            f"$$ begin raise exception '{message}'; end $$",
+            f"create trigger {table}_no_delete before delete on {table} for each row execute function {table}_append_only()",
+            f"create trigger {table}_no_truncate before truncate on {table} execute function {table}_append_only()",
+            f"create trigger {table}_no_update before update of {columns} on {table} for each row execute function {table}_append_only()",
+        ],
+    }
+
+
+def attach(ddl: dict[str, list[str]], table: Table) -> dict[str, list[str]]:
+    """Makes `create_all` run the statements after it has made the table; migrations run them from APPEND_ONLY."""
+    for dialect, statements in ddl.items():
+        for statement in statements:
+            event.listen(table, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
+    return ddl
+
+
+_TRIGGERS = [
+    attach(append_only(entry.name), entry),
+    attach(append_only(posting.name), posting),
+    attach(append_only(account.name, changing="balance_fen"), account),
+]
+APPEND_ONLY = {dialect: [line for ddl in _TRIGGERS for line in ddl[dialect]] for dialect in ("sqlite", "postgresql")}
+"""The triggers' DDL by dialect, for the migration that creates these tables."""
+
+
+def _parts(keys: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (keys[start : start + IN_MAX] for start in range(0, len(keys), IN_MAX))
+
+
+async def lock_head(tx: AsyncConnection, code: str) -> Head:
+    """The head of a book; on PostgreSQL other writers' batches of this book wait from here to the commit."""
+    query = select(book.c.seq, book.c.link).where(book.c.book == code).with_for_update()
+    if (row := (await tx.execute(query)).one_or_none()) is None:
+        start = genesis(code)
+        await tx.execute(insert_ignoring(tx, book).values(book=code, seq=start.seq, link=start.link))
+        row = (await tx.execute(query)).one()
+    return Head(row.seq, bytes(row.link))
+
+
+async def read_head(tx: AsyncConnection, code: str) -> Head:
+    row = (await tx.execute(select(book.c.seq, book.c.link).where(book.c.book == code))).one_or_none()
+    return Head(row.seq, bytes(row.link)) if row else genesis(code)
+
+
+async def books(tx: AsyncConnection, area: Area) -> list[str]:
+    """The books (one a county) that hold anything in the area, by code."""
+    query = select(account.c.book).where(in_area(account.c.division, area)).distinct().order_by(account.c.book)
+    return list((await tx.execute(query)).scalars())
+
+
+async def balances(tx: AsyncConnection, code: str, keys: Sequence[AccountKey]) -> dict[AccountKey, tuple[int, int]]:
+    """(account id, balance in fen) of those of the accounts that exist."""
+    found: dict[AccountKey, tuple[int, int]] = {}
+    columns = (account.c.kind, account.c.owner, account.c.earmark, account.c.id, account.c.balance_fen)
+    for part in _parts([key.name for key in keys]):
+        for row in await tx.execute(select(*columns).where(account.c.book == code, account.c.name.in_(part))):
+            found[AccountKey(row.kind, row.owner, row.earmark)] = (row.id, row.balance_fen)
+    return found
+
+
+async def known_refs(tx: AsyncConnection, code: str, refs: Sequence[str]) -> dict[str, Known]:
+    columns = (entry.c.ref, entry.c.request_hash, entry.c.seq, entry.c.link, entry.c.recorded_at)
+    return {
+        row.ref: Known(bytes(row.request_hash), Posted(row.seq, bytes(row.link), row.recorded_at))
+        for part in _parts(refs)
+        for row in await tx.execute(select(*columns).where(entry.c.book == code, entry.c.ref.in_(part)))
+    }
+
+
+async def known_onces(tx: AsyncConnection, code: str, onces: Sequence[str]) -> dict[str, int]:
+    """once → number of the entry that settled it, for those that are settled."""
+    return {
+        row.once: row.seq
+        for part in _parts(onces)
+        for row in await tx.execute(
+            select(entry.c.once, entry.c.seq).where(entry.c.book == code, entry.c.once.in_(part))
+        )
+    }
+
+
+async def find_posted(tx: AsyncConnection, code: str, ref: str, request_hash: bytes) -> Posted | None:
+    """The first answer to a ref, or None when it is new. Raises IdempotencyKeyReused when it stands for another request.
+
+    A money route asks this before its gates, so that a repeated request is answered as the first one was.
+    """
+    known = (await known_refs(tx, code, [ref])).get(ref)
+    return answer_again(known, request_hash, ref) if known else None
+
+
+async def write_entries(tx: AsyncConnection, code: str, decided: Decided, ids: dict[AccountKey, int]) -> None:
+    """Writes a batch: new accounts, entries, postings and balances, all in the order of their keys. `ids` gains the new accounts."""
+    if missing := sorted(key for key in decided.deltas if key not in ids):
+        division = {p.account: p.division for e in decided.entries for p in e.command.postings}
+        await tx.execute(
+            insert(account),
+            [
+                {"book": code, "name": key.name, "kind": key.kind, "owner": key.owner, "earmark": key.earmark,
+                 "division": division[key], "may_overdraw": key.kind in MAY_OVERDRAW, "balance_fen": 0}
+                for key in missing
+            ],
+        )  # fmt: skip
+        ids |= {key: id for key, (id, _) in (await balances(tx, code, missing)).items()}
+    await tx.execute(
+        insert(entry),
+        [
+            {"book": code, "seq": e.seq, "kind": c.kind, "ref": c.ref, "once": c.once, "request_hash": c.request_hash,
+             "actor": c.actor, "effective_on": c.effective_on, "recorded_at": c.recorded_at, "division": c.division,
+             "memo": c.memo, "body": c.body, "digest": c.digest, "link": e.link}
+            for e in decided.entries
+            for c in [e.command]
+        ],
+    )  # fmt: skip
+    if lines := [
+        {
+            "book": code,
+            "seq": e.seq,
+            "line": line,
+            "account_id": ids[p.account],
+            "division": p.division,
+            "amount_fen": p.amount_fen,
+        }
+        for e in decided.entries
+        for line, p in enumerate(e.command.postings)
+    ]:
+        await tx.execute(insert(posting), lines)
+    changes = sorted((ids[key], delta) for key, delta in decided.deltas.items() if delta)
+    if changes:
+        change = update(account).where(account.c.id == bindparam("account_id"))
+        await tx.execute(
+            change.values(balance_fen=account.c.balance_fen + bindparam("delta", type_=BigInteger)),
+            [{"account_id": id, "delta": delta} for id, delta in changes],
+        )
+
+
+async def move_head(tx: AsyncConnection, code: str, old: Head, new: Head) -> bool:
+    """Compare-and-set: False when another writer moved the head since `old` was read."""
+    at_old = and_(book.c.book == code, book.c.seq == old.seq, book.c.link == old.link)
+    moved = await tx.execute(update(book).where(at_old).values(seq=new.seq, link=new.link))
+    return bool(moved.rowcount == 1)
+
+
+async def balance_of(tx: AsyncConnection, code: str, key: AccountKey, area: Area) -> int | None:
+    """Fen in one account; None when there is no such account in the area."""
+    query = select(account.c.balance_fen).where(
+        account.c.book == code, account.c.name == key.name, in_area(account.c.division, area)
+    )
+    balance: int | None = (await tx.execute(query)).scalar_one_or_none()
+    return balance
+
+
+async def sums(
+    tx: AsyncConnection, area: Area, *, by: str, keys: Sequence[str], kinds: Sequence[str] = ()
+) -> dict[tuple[str, str, str], int]:
+    """Fen by (key, earmark, kind) over the accounts in the area; `by` says what the keys are, "owner" or "earmark".
+
+    For a fund by its earmark: received = −source, left = fund, in projects = project, held = hold, paid = household.
+    """
+    columns = (account.c[by].label("key"), account.c.earmark, account.c.kind)
+    found: dict[tuple[str, str, str], int] = {}
+    for part in _parts(keys):
+        query = select(*columns, func.sum(account.c.balance_fen).label("fen")).where(
+            account.c[by].in_(part), in_area(account.c.division, area)
+        )
+        if kinds:
+            query = query.where(account.c.kind.in_(kinds))
+        for row in await tx.execute(query.group_by(*columns)):
+            found[(row.key, row.earmark, row.kind)] = int(row.fen)
+    return found
+
+
+_SHOWN = tuple(column for column in entry.c if column.name != "request_hash")
+
+
+async def find_entry(tx: AsyncConnection, code: str, seq: int, area: Area) -> RowMapping | None:
+    query = select(*_SHOWN).where(entry.c.book == code, entry.c.seq == seq, in_area(entry.c.division, area))
+    return (await tx.execute(query)).mappings().one_or_none()
+
+
+async def find_once(tx: AsyncConnection, code: str, once: str, area: Area) -> RowMapping | None:
+    """The entry that settled a business act, or None: a tranche is paid when `paid:…` is posted."""
+    query = select(*_SHOWN).where(entry.c.book == code, entry.c.once == once, in_area(entry.c.division, area))
+    return (await tx.execute(query)).mappings().one_or_none()
+
+
+async def page_entries(
+    tx: AsyncConnection,
+    code: str,
+    area: Area,
+    *,
+    after: int,
+    limit: int,
+    kind: str | None = None,
+    account_name: str | None = None,
+) -> Sequence[RowMapping]:
+    """Entries with a number above `after`, in order; with `account_name`, only those with a posting in that account."""
+    query = select(*_SHOWN).where(entry.c.book == code, entry.c.seq > after, in_area(entry.c.division, area))
+    if kind is not None:
+        query = query.where(entry.c.kind == kind)
+    if account_name is not None:
+        of_account = (
+            select(posting.c.seq)
+            .join(account, account.c.id == posting.c.account_id)
+            .where(account.c.book == code, account.c.name == account_name, in_area(account.c.division, area))
+        )
+        query = query.where(entry.c.seq.in_(of_account))
+    return (await tx.execute(query.order_by(entry.c.seq).limit(limit))).mappings().all()
+
+
+async def linked(tx: AsyncConnection, code: str, *, after: int, limit: int) -> Sequence[Any]:
+    """(seq, body, digest, link) of the entries above `after`, in order: what the sequencer reads. Not for callers: no area."""
+    query = select(entry.c.seq, entry.c.body, entry.c.digest, entry.c.link).where(
+        entry.c.book == code, entry.c.seq > after
+    )
+    return (await tx.execute(query.order_by(entry.c.seq).limit(limit))).all()
+
+
+async def records(
+    tx: AsyncConnection, code: str, seqs: Sequence[int], area: Area
+) -> dict[int, tuple[bytes, bytes, bytes]]:
+    """(link before, link, body) of those of the entries that lie in the area."""
+    before = entry.alias()
+    found: dict[int, tuple[bytes, bytes, bytes]] = {}
+    start = genesis(code).link
+    for part in _parts(seqs):
+        query = (
+            select(entry.c.seq, entry.c.body, entry.c.link, before.c.link.label("prev"))
+            .outerjoin(before, and_(before.c.book == entry.c.book, before.c.seq == entry.c.seq - 1))
+            .where(entry.c.book == code, entry.c.seq.in_(part), in_area(entry.c.division, area))
+        )
+        for row in await tx.execute(query):
+            found[row.seq] = (bytes(row.prev) if row.prev is not None else start, bytes(row.link), bytes(row.body))
+    return found
