@@ -88,7 +88,7 @@ class Client:
     _keys: Any
 
     async def get(self, path: str, **params: Any) -> httpx.Response:
-        return await self.http.get(path, params=params)
+        return await self.http.get(path, params=params or None)
 
     async def post(self, path: str, json: Any = None, *, key: str | None = None, content: bytes | None = None, **kwargs: Any) -> httpx.Response:
         headers = {"idempotency-key": key or f"key-{next(self._keys)}", **kwargs.pop("headers", {})}

@@ -18,7 +18,7 @@ _numbers = count()
 
 def _postgres_bin() -> Path | None:
     if found := shutil.which("initdb"):
-        return Path(found).parent
+        return Path(found).resolve().parent
     return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
@@ -41,14 +41,19 @@ class Postgres:
     def port(self) -> int:
         return self.PORT + os.getpid() % 1000
 
+    @property
+    def env(self) -> dict[str, str]:
+        """Without the PG… variables of whoever runs the tests."""
+        return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
     def run(self, command: str, *args: str) -> None:
         line = [str(self.bin / command), *args]
         if self.user == "postgres" and getpass.getuser() == "root":
             line = ["runuser", "-u", "postgres", "--", *line]
-        subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, cwd="/")
+        subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=self.env, cwd="/")
 
     def fresh(self) -> str:
-        name = f"t{next(_numbers)}"
+        name = f"daohu_test_{next(_numbers)}"
         self.run("psql", "-q", "-h", str(self.data), "-p", str(self.port), "-U", "postgres", "-c", f"create database {name}")
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
