@@ -51,8 +51,10 @@ class Service:
         self.verifier = keys.verifier(settings, self.clock)
         self.database = Database(settings.url, service=self.name)
         self.handlers, self.jobs = tuple(handlers), tuple(jobs)
-        self.relay = Relay(self.database, bus, self.name) if relays else None
-        self.group = Group(self.name, self.handlers, self.database, bus, self._work_for_event)
+        self.relay = Relay(self.database, bus, self.name, clock=self.clock) if relays else None
+        self.group = Group(
+            self.name, self.handlers, self.database, bus, self._work_for_event, clock=self.clock, after_commit=self._wake_relay
+        )
         self._tasks: list[asyncio.Task[None]] = []
         self._job_seen: dict[str, Any] = {}
         self._job_failed: set[str] = set()
@@ -67,7 +69,11 @@ class Service:
             yield work
             await work.flush()
             wake = write
-        if wake and self.relay is not None:
+        if wake:
+            self._wake_relay()
+
+    def _wake_relay(self) -> None:
+        if self.relay is not None:
             self.relay.wake()
 
     def _new_work(self, tx: AsyncConnection, caller: Caller, *, causation_id: str | None = None, traceparent: str | None = None) -> Work:
