@@ -104,7 +104,7 @@ class Database:
     """Connections of one service to its own database.
 
     SQLite: one writer at a time (BEGIN IMMEDIATE, synchronous=FULL), readers beside it (WAL).
-    PostgreSQL: one pool for both; reads run in a read-only snapshot.
+    PostgreSQL: a pool for each, so that a request that reads while the ledger's writer writes for it never waits for itself.
     """
 
     def __init__(self, url: str, *, service: str, pool_size: int = 10) -> None:
@@ -116,7 +116,14 @@ class Database:
             self._reader = _sqlite_engine(self.url, pool_size=4, begin="BEGIN")
         else:
             self._writer = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
-            self._reader = self._writer.execution_options(postgresql_readonly=True, isolation_level="REPEATABLE READ")
+            self._reader = create_async_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_pre_ping=True,
+                isolation_level="REPEATABLE READ",
+                execution_options={"postgresql_readonly": True},
+            )
 
     @property
     def writer(self) -> AsyncEngine:
