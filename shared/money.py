@@ -6,7 +6,7 @@ from collections.abc import Sequence
 MAX_FEN = 10**15
 """Ten trillion yuan: far above any county's budget, far below what 64 bits hold."""
 
-_YUAN = re.compile(r"(-?)(\d{1,13})(?:\.(\d{1,2}))?")
+_YUAN = re.compile(r"(-?)(\d{1,14})(?:\.(\d{1,2}))?", re.ASCII)
 
 
 def yuan(fen: int) -> str:
@@ -16,11 +16,13 @@ def yuan(fen: int) -> str:
 
 
 def fen(text: str) -> int:
-    """"1234.5" (yuan) → 123450. Raises ValueError on anything that is not an amount with at most two decimals."""
+    """Yuan as text → fen: "1234.5" → 123450. Raises ValueError on more than two decimals, other digits, or more than MAX_FEN."""
     if not (found := _YUAN.fullmatch(text.strip())):
         raise ValueError(f"{text!r} is not an amount in yuan with at most two decimals")
     sign, whole, part = found.groups()
     amount = int(whole) * 100 + int((part or "").ljust(2, "0"))
+    if amount > MAX_FEN:
+        raise ValueError(f"{text!r} is not an amount a county has: at most {yuan(MAX_FEN)} yuan")
     return -amount if sign else amount
 
 
