@@ -121,7 +121,7 @@ async def running(group: Group) -> AsyncIterator[asyncio.Task[None]]:
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not await check():  # noqa: ASYNC110 (a group tells nobody when it is done)
+        while not await check():
             await asyncio.sleep(0.005)
 
 

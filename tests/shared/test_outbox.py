@@ -107,7 +107,7 @@ async def positions(database: Database) -> list[int | None]:
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        while not await check():  # noqa: ASYNC110 (a relay tells nobody when it is done)
+        while not await check():
             await asyncio.sleep(0.005)
 
 
