@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from demo.command import demo
 from rich.console import Console
 from rich.table import Table
 
-from demo.command import demo
 from services.funds.proofs.command import verify
 
-app = typer.Typer(name="daohu", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", help=__doc__)
+app = typer.Typer(
+    name="daohu", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", help=__doc__
+)
 policies_app = typer.Typer(no_args_is_help=True, help="Policy packs (政策包): what differs from place to place.")
 events_app = typer.Typer(no_args_is_help=True, help="Event contracts, and events that could not be handled (死信).")
 dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: look at them, try again, or discard with a reason.")
@@ -43,9 +45,12 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 def up(
     home: Home = HOME,
     host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one and prints it")] = 8610,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one and prints it")
+    ] = 8610,
     clock_start: Annotated[
-        datetime | None, typer.Option(help="use a clock that stands still and is moved by POST /demo/v1/clock, starting here (UTC)")
+        datetime | None,
+        typer.Option(help="use a clock that stands still and is moved by POST /demo/v1/clock, starting here (UTC)"),
     ] = None,
     log_level: Annotated[str, typer.Option(help="DEBUG, INFO, WARNING or ERROR")] = "INFO",
 ) -> None:
@@ -88,12 +93,16 @@ def up(
 
 @app.command("import")
 def import_file(
-    kind: Annotated[str, typer.Argument(help="service/kind, for example registry/households, funds/payees, notify/contacts")],
+    kind: Annotated[
+        str, typer.Argument(help="service/kind, for example registry/households, funds/payees, notify/contacts")
+    ],
     file: Annotated[Path, typer.Argument(help="XLSX or CSV (UTF-8 or GB18030); for `--template`: the file to write")],
     server: Annotated[str, typer.Option(envvar="DAOHU_SERVER", help="a running daohu")] = "http://127.0.0.1:8610",
     token: Annotated[str, typer.Option(envvar="DAOHU_TOKEN", help="bearer token (daohu token)")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="check only, change nothing")] = False,
-    accept_valid: Annotated[bool, typer.Option("--accept-valid", help="enter the good rows although others are wrong")] = False,
+    accept_valid: Annotated[
+        bool, typer.Option("--accept-valid", help="enter the good rows although others are wrong")
+    ] = False,
     template: Annotated[bool, typer.Option("--template", help="write the empty form to FILE instead")] = False,
     report: Annotated[Path | None, typer.Option(help="where to put the annotated sheet when rows are wrong")] = None,
 ) -> None:
@@ -120,7 +129,10 @@ def import_file(
             mode = "valid" if accept_valid else "all"
             key = hashlib.sha256(data + f"{kind}{mode}{dry_run}".encode()).hexdigest()
             answer = http.post(
-                base, params={"mode": mode, "dry_run": dry_run}, content=data, headers={"idempotency-key": key, "content-type": "application/octet-stream"}
+                base,
+                params={"mode": mode, "dry_run": dry_run},
+                content=data,
+                headers={"idempotency-key": key, "content-type": "application/octet-stream"},
             )
             _refused(answer)
             result = answer.json()
@@ -129,7 +141,10 @@ def import_file(
             entered = 0 if wrong and not accept_valid else int(result["accepted"])
             out.print(f"{file.name}: {result['rows']} rows, {verb} {entered}, {wrong} wrong", highlight=False)
             for row in result["errors"][:20]:
-                err.print(f"  {row.get('row')} · {row.get('column')} · {row.get('code')} · {row.get('message')}", highlight=False)
+                err.print(
+                    f"  {row.get('row')} · {row.get('column')} · {row.get('code')} · {row.get('message')}",
+                    highlight=False,
+                )
             if wrong and result.get("report"):
                 target = report or file.with_name(f"{file.stem}-errors.xlsx")
                 annotated = http.get(f"{server}{result['report']}")
@@ -232,7 +247,14 @@ def policies_show(
     table = Table("key", "value", "unit", "from", "basis", "source", title=place)
     for row in rows:
         text = json.dumps(row.value, ensure_ascii=False, default=str)
-        table.add_row(row.key, text if len(text) < 80 else text[:77] + "…", row.unit, str(row.effective_from), row.basis, row.source)
+        table.add_row(
+            row.key,
+            text if len(text) < 80 else text[:77] + "…",
+            row.unit,
+            str(row.effective_from),
+            row.basis,
+            row.source,
+        )
     out.print(table)
 
 
@@ -272,7 +294,9 @@ def dlq_list(home: Home = HOME) -> None:
 
 
 @dlq_app.command("retry")
-def dlq_retry(service: str, id: int, actor: Annotated[str, typer.Option(help="who does this")], home: Home = HOME) -> None:
+def dlq_retry(
+    service: str, id: int, actor: Annotated[str, typer.Option(help="who does this")], home: Home = HOME
+) -> None:
     """Handle a dead event again, then those parked behind it. Stop `daohu up` first."""
     from services import deadletters
 
@@ -298,7 +322,9 @@ def dlq_discard(
 @app.command()
 def dump(
     home: Home = HOME,
-    canonical: Annotated[bool, typer.Option("--canonical", help="without ids, times, hashes and attempt counts, sorted")] = False,
+    canonical: Annotated[
+        bool, typer.Option("--canonical", help="without ids, times, hashes and attempt counts, sorted")
+    ] = False,
     rows: Annotated[Path | None, typer.Option(help="also write the rows to this file, one JSON line each")] = None,
 ) -> None:
     """Print every table with its number of rows and a digest; `--rows` writes the rows.

@@ -1,7 +1,7 @@
 """What people do about events that could not be handled: look, retry, discard. For the embedded mode, while it is stopped."""
 
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.embedded import SERVICES, lock
@@ -18,7 +18,18 @@ async def everywhere(home: Path) -> list[tuple[str, ...]]:
         database = Database(kind.of(home=home).url, service=name)
         async with database.read() as tx:
             for dead in await consumer.list_dead(tx):
-                rows.append((name, str(dead.id), dead.state, dead.type, dead.key, dead.error, str(dead.tries), dead.at.isoformat()))
+                rows.append(
+                    (
+                        name,
+                        str(dead.id),
+                        dead.state,
+                        dead.type,
+                        dead.key,
+                        dead.error,
+                        str(dead.tries),
+                        dead.at.isoformat(),
+                    )
+                )
         await database.close()
     return rows
 

@@ -147,7 +147,9 @@ class Embedded:
         self.house.add_exception_handler(404, nothing)
         self.house.add_exception_handler(Refusal, refused)
         settings = RegistrySettings.of(**self.given)
-        verifier = keys.verifier(settings, MovableClock(self.home / "clock") if settings.clock == "movable" else SystemClock())
+        verifier = keys.verifier(
+            settings, MovableClock(self.home / "clock") if settings.clock == "movable" else SystemClock()
+        )
         self.house.add_middleware(TokenMiddleware, verifier=verifier)
 
     async def _move_clock(self, request: Request, order: ClockIn) -> ClockOut:
@@ -177,7 +179,12 @@ class Embedded:
 
 def combined(apps: dict[str, FastAPI]) -> dict[str, Any]:
     """One OpenAPI document of several: schemas get their service's name in front, paths are distinct already."""
-    whole: dict[str, Any] = {"openapi": "3.1.0", "info": {"title": "Daohu 到户", "version": "1"}, "paths": {}, "components": {"schemas": {}}}
+    whole: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "Daohu 到户", "version": "1"},
+        "paths": {},
+        "components": {"schemas": {}},
+    }
     for name, app in apps.items():
         text = orjson.dumps(app.openapi()).decode().replace("#/components/schemas/", f"#/components/schemas/{name}.")
         part = orjson.loads(text)

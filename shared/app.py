@@ -83,7 +83,9 @@ def _health(app: FastAPI, service: Service, prefix: str) -> None:
         checks = await service.ready()
         ready = all(state == "ok" for state in checks.values())
         return Response(
-            orjson.dumps({"status": "ok" if ready else "not_ready", "checks": checks}), 200 if ready else 503, media_type="application/json"
+            orjson.dumps({"status": "ok" if ready else "not_ready", "checks": checks}),
+            200 if ready else 503,
+            media_type="application/json",
         )
 
     app.add_api_route(f"{prefix}/livez", livez, tags=["health"])
@@ -116,7 +118,8 @@ async def refused(_: Request, error: Exception) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [  # the input itself is not repeated: it may hold personal data
-        FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"])) for e in error.errors()[:MAX_ERRORS]
+        FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"]))
+        for e in error.errors()[:MAX_ERRORS]
     ]
     return problem(Malformed("Correct the fields named in `errors`.", errors=errors))
 
@@ -131,11 +134,15 @@ async def _http(_: Request, error: Exception) -> Response:
 
 async def _database(request: Request, error: Exception) -> Response:
     request.app.state.service.log.error("database_failed", error=type(error).__name__)
-    return problem(Unavailable("The database did not answer; nothing was changed. Repeat with the same Idempotency-Key."))
+    return problem(
+        Unavailable("The database did not answer; nothing was changed. Repeat with the same Idempotency-Key.")
+    )
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    request.app.state.service.log.error("request_failed", path=request.scope.get("route_path", ""), error=type(error).__name__)
+    request.app.state.service.log.error(
+        "request_failed", path=request.scope.get("route_path", ""), error=type(error).__name__
+    )
     refusal = Refusal("A fault of ours; nothing was changed. It is on record.")
     refusal.status, refusal.code = 500, "internal"
     return problem(refusal)
@@ -204,5 +211,9 @@ class AccessLog:
         finally:
             route = getattr(scope.get("route"), "path", "unrouted")
             self.log.debug(
-                "request", method=scope["method"], route=route, status=status, ms=round((time.perf_counter() - started) * 1000, 1)
+                "request",
+                method=scope["method"],
+                route=route,
+                status=status,
+                ms=round((time.perf_counter() - started) * 1000, 1),
             )

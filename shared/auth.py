@@ -64,7 +64,7 @@ class LocalIssuer:
     """Issues tokens with an Ed25519 key of the deployment's own; the key file is made on first use (0600)."""
 
     name = LOCAL_ISSUER
-    algorithms = ("EdDSA",)
+    algorithms: tuple[str, ...] = ("EdDSA",)
 
     def __init__(self, key_path: Path, *, name: str = LOCAL_ISSUER) -> None:
         self.name = name

@@ -15,7 +15,7 @@ _left = int(_COUNT or "1")
 def point(service: str, name: str) -> None:
     """Marks a place where a crash must lose nothing and do nothing twice."""
     global _left
-    if not _POINT or _POINT != f"{service}.{name}":
+    if not _POINT or f"{service}.{name}" != _POINT:
         return
     _left -= 1
     if _left == 0:

@@ -6,7 +6,7 @@ that does not start. Writes run once per Idempotency-Key, and their answer is se
 
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
@@ -23,7 +23,7 @@ MAX_PAGE = 500
 MAX_KEY = 100
 
 T = TypeVar("T")
-Handle = Callable[[Request], Awaitable[Response]]
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Gate:
@@ -80,7 +80,10 @@ class Route(APIRoute):
             if unknown := set(request.query_params) - self.takes:
                 raise Malformed(
                     "This address does not know these filters; nothing was searched.",
-                    errors=[FieldError(name, "unknown_parameter", "Remove it or correct its name.") for name in sorted(unknown)],
+                    errors=[
+                        FieldError(name, "unknown_parameter", "Remove it or correct its name.")
+                        for name in sorted(unknown)
+                    ],
                 )
             service = request.app.state.service
             if request.method in ("GET", "HEAD") or self.money:
@@ -179,7 +182,9 @@ class PageQuery(BaseModel):
     after: str | None = Field(default=None, max_length=400, description="the `next` of the page before")
 
 
-def _page(limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, after: Annotated[str | None, Query(max_length=400)] = None) -> PageQuery:
+def _page(
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, after: Annotated[str | None, Query(max_length=400)] = None
+) -> PageQuery:
     return PageQuery(limit=limit, after=after)
 
 
@@ -199,7 +204,10 @@ def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
             return list(parts)
     except ValueError:
         pass
-    raise Malformed("Take the cursor from the page before, unchanged.", errors=[FieldError("after", "bad_cursor", "It is not one of ours.")])
+    raise Malformed(
+        "Take the cursor from the page before, unchanged.",
+        errors=[FieldError("after", "bad_cursor", "It is not one of ours.")],
+    )
 
 
 def page_of(rows: Sequence[T], limit: int, cursor: Callable[[T], str]) -> tuple[list[T], str | None]:

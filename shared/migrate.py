@@ -45,7 +45,9 @@ def _config(service: str) -> Config:
 
 def run(metadata: MetaData) -> None:
     """Called by a service's env.py."""
-    context.configure(connection=context.config.attributes["connection"], **_options(context.config.attributes["service"], metadata))
+    context.configure(
+        connection=context.config.attributes["connection"], **_options(context.config.attributes["service"], metadata)
+    )
     with context.begin_transaction():
         context.run_migrations()
 

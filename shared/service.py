@@ -41,7 +41,13 @@ class Service:
     """One of the four services as it runs. `app.state.service` in its FastAPI app."""
 
     def __init__(
-        self, settings: Settings, bus: Bus, *, handlers: Sequence[Handler] = (), jobs: Sequence[Job] = (), relays: bool = True
+        self,
+        settings: Settings,
+        bus: Bus,
+        *,
+        handlers: Sequence[Handler] = (),
+        jobs: Sequence[Job] = (),
+        relays: bool = True,
     ) -> None:
         self.settings, self.name, self.bus = settings, settings.service, bus
         self.log = log(self.name)
@@ -53,7 +59,13 @@ class Service:
         self.handlers, self.jobs = tuple(handlers), tuple(jobs)
         self.relay = Relay(self.database, bus, self.name, clock=self.clock) if relays else None
         self.group = Group(
-            self.name, self.handlers, self.database, bus, self._work_for_event, clock=self.clock, after_commit=self._wake_relay
+            self.name,
+            self.handlers,
+            self.database,
+            bus,
+            self._work_for_event,
+            clock=self.clock,
+            after_commit=self._wake_relay,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._job_seen: dict[str, Any] = {}
@@ -65,7 +77,9 @@ class Service:
     ) -> AsyncIterator[Work]:
         """A unit of work. With `write` it commits when the block ends well; without, it sees one consistent state."""
         async with self.database.write() if write else self.database.read() as tx:
-            work = self._new_work(tx, caller or SYSTEM, traceparent=request.headers.get("traceparent") if request else None)
+            work = self._new_work(
+                tx, caller or SYSTEM, traceparent=request.headers.get("traceparent") if request else None
+            )
             yield work
             await work.flush()
             wake = write
@@ -76,7 +90,9 @@ class Service:
         if self.relay is not None:
             self.relay.wake()
 
-    def _new_work(self, tx: AsyncConnection, caller: Caller, *, causation_id: str | None = None, traceparent: str | None = None) -> Work:
+    def _new_work(
+        self, tx: AsyncConnection, caller: Caller, *, causation_id: str | None = None, traceparent: str | None = None
+    ) -> Work:
         return Work(tx, self.name, caller, self.clock, self.policies, self.vault, causation_id, traceparent)
 
     def _work_for_event(self, tx: AsyncConnection, envelope: Envelope) -> Work:
@@ -137,7 +153,7 @@ class Service:
                 self._job_failed.add(job.name)
                 self.log.error("job_failed", job=job.name, error=type(error).__name__)
             movable = isinstance(self.clock, MovableClock)
-            while loop.time() - started < job.every_s and not (movable and self.clock.now() != now):
+            while loop.time() - started < job.every_s and not (movable and self.clock.now() != now):  # noqa: ASYNC110 - the clock is a file
                 await asyncio.sleep(min(IDLE_JOB_SECONDS if not movable else 0.02, job.every_s))
 
     async def _watched(self, loop: Callable[[], Awaitable[None]]) -> None:

@@ -20,7 +20,9 @@ class Settings(BaseSettings):
     policies: Path = Path(__file__).parent.parent / "policies"
     database_url: str = Field(default="", description="empty: an SQLite file of the service under `home`")
 
-    max_body_bytes: int = Field(default=1 << 20, description="largest request body, in bytes; imports have their own limit")
+    max_body_bytes: int = Field(
+        default=1 << 20, description="largest request body, in bytes; imports have their own limit"
+    )
     max_import_bytes: int = Field(default=20 << 20, description="largest file to import, in bytes")
     request_seconds: float = Field(default=60, description="a request that takes longer is given up with 503")
     stop_seconds: float = Field(default=10, description="a graceful stop gives up after this")

@@ -22,7 +22,12 @@ outbox = Table(
     # Given by the one active relay when it publishes, so that it is dense and in order of commit: the change feeds' cursor.
     Column("position", BigId, unique=True),
 )
-Index("ix_outbox_unpublished", outbox.c.id, sqlite_where=outbox.c.published_at.is_(None), postgresql_where=outbox.c.published_at.is_(None))
+Index(
+    "ix_outbox_unpublished",
+    outbox.c.id,
+    sqlite_where=outbox.c.published_at.is_(None),
+    postgresql_where=outbox.c.published_at.is_(None),
+)
 Index("ix_outbox_feed", outbox.c.topic, outbox.c.position)
 
 inbox = Table(

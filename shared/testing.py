@@ -42,14 +42,21 @@ class Running:
 
     def token(self, *roles: Role, division: str = COUNTY, subject: str = "tester", client: str = "tests") -> str:
         return keys.issuer(self.service.settings).token(
-            subject=subject, roles=roles, divisions=[division], client=client, lifetime=timedelta(days=400), now=self.clock.now()
+            subject=subject,
+            roles=roles,
+            divisions=[division],
+            client=client,
+            lifetime=timedelta(days=400),
+            now=self.clock.now(),
         )
 
     def as_(self, *roles: Role, division: str = COUNTY, subject: str = "tester", client: str = "tests") -> "Client":
         http = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
             base_url="http://daohu",
-            headers={"authorization": f"Bearer {self.token(*roles, division=division, subject=subject, client=client)}"},
+            headers={
+                "authorization": f"Bearer {self.token(*roles, division=division, subject=subject, client=client)}"
+            },
         )
         self._clients.append(http)
         return Client(http, self._keys)
@@ -57,7 +64,9 @@ class Running:
     def pass_days(self, days: int) -> None:
         self.clock.move_to(self.clock.now() + timedelta(days=days))
 
-    async def hear(self, event: Event, *, division: str = COUNTY, version: int = 1, times: int = 1, id: UUID | None = None) -> UUID:
+    async def hear(
+        self, event: Event, *, division: str = COUNTY, version: int = 1, times: int = 1, id: UUID | None = None
+    ) -> UUID:
         """Delivers an event to this service's handler as the consumer loop would, `times` times with one id."""
         envelope = Envelope(
             id=id or new_id(), type=event.type_name, source="/daohu/tests", subject=event.key, time=self.clock.now(),
@@ -90,7 +99,9 @@ class Client:
     async def get(self, path: str, **params: Any) -> httpx.Response:
         return await self.http.get(path, params=params or None)
 
-    async def post(self, path: str, json: Any = None, *, key: str | None = None, content: bytes | None = None, **kwargs: Any) -> httpx.Response:
+    async def post(
+        self, path: str, json: Any = None, *, key: str | None = None, content: bytes | None = None, **kwargs: Any
+    ) -> httpx.Response:
         headers = {"idempotency-key": key or f"key-{next(self._keys)}", **kwargs.pop("headers", {})}
         return await self.http.post(path, json=json, content=content, headers=headers, **kwargs)
 

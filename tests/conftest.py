@@ -33,7 +33,19 @@ class Postgres:
         if self.user == "postgres" and getpass.getuser() == "root":
             shutil.chown(data, "postgres")
             data.chmod(0o700)
-        self.run("initdb", "-D", str(data / "pg"), "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        self.run(
+            "initdb",
+            "-D",
+            str(data / "pg"),
+            "-A",
+            "trust",
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+        )
         options = f"-p {self.port} -k {data} -c listen_addresses=127.0.0.1 -c fsync=off -c max_connections=200"
         self.run("pg_ctl", "-D", str(data / "pg"), "-w", "-o", options, "-l", str(data / "log"), "start")
 
@@ -54,7 +66,9 @@ class Postgres:
 
     def fresh(self) -> str:
         name = f"daohu_test_{next(_numbers)}"
-        self.run("psql", "-q", "-h", str(self.data), "-p", str(self.port), "-U", "postgres", "-c", f"create database {name}")
+        self.run(
+            "psql", "-q", "-h", str(self.data), "-p", str(self.port), "-U", "postgres", "-c", f"create database {name}"
+        )
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def stop(self) -> None:

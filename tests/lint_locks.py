@@ -9,10 +9,18 @@ ROOT = Path(__file__).parent.parent
 
 
 def main() -> int:
-    locked = {p["name"]: p["version"] for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"] if p["name"] != "daohu"}
+    locked = {
+        p["name"]: p["version"]
+        for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+        if p["name"] != "daohu"
+    }
     text = (ROOT / "requirements.lock").read_text()
     exported = dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", text, re.MULTILINE))
-    wrong = [f"{name}: uv.lock {locked.get(name)}, requirements.lock {version}" for name, version in exported.items() if locked.get(name) != version]
+    wrong = [
+        f"{name}: uv.lock {locked.get(name)}, requirements.lock {version}"
+        for name, version in exported.items()
+        if locked.get(name) != version
+    ]
     if "--index-url" in text or "--find-links" in text or "://" in re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE):
         wrong.append("requirements.lock names an address")
     if len(exported) < 20:

@@ -31,7 +31,13 @@ class Event(BaseModel):
     consumers: ClassVar[tuple[str, ...]]
 
     def __init_subclass__(
-        cls, *, type_name: str = "", topic: str = "", key_field: str = "", consumers: tuple[str, ...] = (), **kwargs: Any
+        cls,
+        *,
+        type_name: str = "",
+        topic: str = "",
+        key_field: str = "",
+        consumers: tuple[str, ...] = (),
+        **kwargs: Any,
     ) -> None:
         super().__init_subclass__(**kwargs)
         if type_name:

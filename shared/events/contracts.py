@@ -80,7 +80,10 @@ def breaking(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             found.append(f"field {name} changed")
     required = set(new.get("required", [])) - set(old.get("required", []))
     found += [f"field {name} became required" for name in sorted(required)]
-    found += [f"field {name} is no longer always there" for name in sorted(set(old.get("required", [])) - set(new.get("required", [])))]
+    found += [
+        f"field {name} is no longer always there"
+        for name in sorted(set(old.get("required", [])) - set(new.get("required", [])))
+    ]
     return found
 
 
@@ -92,7 +95,11 @@ def _shape(schema: Any, root: dict[str, Any]) -> Any:
         return schema
     if "$ref" in schema:
         schema = {**root["$defs"][schema["$ref"].rsplit("/", 1)[1]], **{k: v for k, v in schema.items() if k != "$ref"}}
-    return {k: _shape(v, root) for k, v in schema.items() if k not in ("title", "description", "enum", "default", "examples")}
+    return {
+        k: _shape(v, root)
+        for k, v in schema.items()
+        if k not in ("title", "description", "enum", "default", "examples")
+    }
 
 
 def _example(event: type[Event]) -> Event:

@@ -23,7 +23,11 @@ class FundReceived(
 
 
 class FundAllocated(
-    Event, type_name="funds.fund_allocated.v1", topic="daohu.funds.project", key_field="project_id", consumers=("assessment",)
+    Event,
+    type_name="funds.fund_allocated.v1",
+    topic="daohu.funds.project",
+    key_field="project_id",
+    consumers=("assessment",),
 ):
     """Money of a fund was allocated to a project (资金分配)."""
 
@@ -37,7 +41,11 @@ class FundAllocated(
 
 
 class TranchePaid(
-    Event, type_name="funds.tranche_paid.v1", topic="daohu.funds.project", key_field="project_id", consumers=("assessment",)
+    Event,
+    type_name="funds.tranche_paid.v1",
+    topic="daohu.funds.project",
+    key_field="project_id",
+    consumers=("assessment",),
 ):
     """A tranche of a project was paid to households (资金拨付到户)."""
 

@@ -22,7 +22,11 @@ class PromptSent(
 
 
 class ReportReceived(
-    Event, type_name="notify.report_received.v1", topic="daohu.notify.report", key_field="cadre_no", consumers=("assessment",)
+    Event,
+    type_name="notify.report_received.v1",
+    topic="daohu.notify.report",
+    key_field="cadre_no",
+    consumers=("assessment",),
 ):
     """A cadre reported on the week (每周报告)."""
 
@@ -35,7 +39,11 @@ class ReportReceived(
 
 
 class ReportMissed(
-    Event, type_name="notify.report_missed.v1", topic="daohu.notify.report", key_field="cadre_no", consumers=("assessment",)
+    Event,
+    type_name="notify.report_missed.v1",
+    topic="daohu.notify.report",
+    key_field="cadre_no",
+    consumers=("assessment",),
 ):
     """The due day passed without a cadre's report; a reminder goes out."""
 

@@ -37,7 +37,9 @@ def handlers_of(service: str) -> set[str]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_hears_what_the_events_declare(service):
     declared = {name for name, event in REGISTRY.items() if service in event.consumers}
-    assert handlers_of(service) == declared if declared else not _has_consumers(service) or handlers_of(service) == set()
+    assert (
+        handlers_of(service) == declared if declared else not _has_consumers(service) or handlers_of(service) == set()
+    )
 
 
 def _has_consumers(service: str) -> bool:
@@ -47,7 +49,11 @@ def _has_consumers(service: str) -> bool:
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_each_event_is_recorded_by_the_service_it_names_and_by_no_other(name):
     kind = REGISTRY[name].__name__
-    sources = {p.parts[p.parts.index("services") + 1] for p in (EVENTS.parent.parent / "services").rglob("*.py") if f"{kind}(" in p.read_text()}
+    sources = {
+        p.parts[p.parts.index("services") + 1]
+        for p in (EVENTS.parent.parent / "services").rglob("*.py")
+        if f"{kind}(" in p.read_text()
+    }
     assert sources == {name.split(".")[0]}
 
 
@@ -74,8 +80,14 @@ class _Sample:
     [
         ({"properties": {"a": {"type": "string"}}, "required": ["a"]}, ["field b was removed"]),
         ({"properties": {"a": {"type": "integer"}, "b": {"type": "integer"}}, "required": ["a"]}, ["field a changed"]),
-        ({"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["a", "b"]}, ["field b became required"]),
-        ({"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": []}, ["field a is no longer always there"]),
+        (
+            {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": ["a", "b"]},
+            ["field b became required"],
+        ),
+        (
+            {"properties": {"a": {"type": "string"}, "b": {"type": "integer"}}, "required": []},
+            ["field a is no longer always there"],
+        ),
         ({"properties": {**_Sample.schema["properties"], "c": {"type": "string"}}, "required": ["a"]}, []),
     ],
 )
@@ -98,7 +110,9 @@ def test_a_released_schema_that_is_broken_is_reported(tmp_path):
 def test_no_event_has_a_field_for_personal_numbers():
     names = {field for event in REGISTRY.values() for field in event.model_fields}
     assert not names & {"id_number", "phone", "bank_card", "card_number", "name", "head_name"} - {"name"}
-    assert [name for name, event in REGISTRY.items() if "name" in event.model_fields] == ["registry.division_recorded.v1"]
+    assert [name for name, event in REGISTRY.items() if "name" in event.model_fields] == [
+        "registry.division_recorded.v1"
+    ]
 
 
 def test_a_date_stays_a_date_on_the_wire():

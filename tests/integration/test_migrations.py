@@ -9,7 +9,6 @@ from shared import migrate
 from shared.db import Database
 
 
-
 @pytest.fixture(params=sorted(SERVICES))
 async def migrated(request, database_url):
     database = Database(database_url, service=request.param)

@@ -10,13 +10,31 @@ from shared import tables
 from shared.db import DivisionCode, in_area, new_metadata
 from shared.errors import Refusal
 from shared.events.registry import DivisionRecorded
-from shared.http import In, PageDep, Router, WorkDep, allow, decode_cursor, encode_cursor, etag, page_of, public, require_match
+from shared.http import (
+    In,
+    PageDep,
+    Router,
+    WorkDep,
+    allow,
+    decode_cursor,
+    encode_cursor,
+    etag,
+    page_of,
+    public,
+    require_match,
+)
 from shared.roles import Role
 from shared.settings import Settings
 from shared.testing import COUNTY, OTHER_TOWN, TOWN, running, settings_for
 
 metadata = new_metadata()
-notes = Table("note", metadata, Column("id", Integer, primary_key=True), Column("division", DivisionCode), Column("text", String(100)))
+notes = Table(
+    "note",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("division", DivisionCode),
+    Column("text", String(100)),
+)
 
 
 class Notes(Settings):
@@ -45,7 +63,12 @@ async def add(work: WorkDep, order: NoteIn) -> dict[str, int]:
 @router.get("", dependencies=[allow(Role.TOWN_OFFICE, Role.AUDITOR)])
 async def list_notes(work: WorkDep, page: PageDep) -> dict[str, object]:
     after = decode_cursor(page.after, int)[0] if page.after else 0
-    query = select(notes).where(in_area(notes.c.division, work.area), notes.c.id > after).order_by(notes.c.id).limit(page.limit + 1)
+    query = (
+        select(notes)
+        .where(in_area(notes.c.division, work.area), notes.c.id > after)
+        .order_by(notes.c.id)
+        .limit(page.limit + 1)
+    )
     rows, following = page_of((await work.tx.execute(query)).all(), page.limit, lambda row: encode_cursor(row.id))
     return {"items": [row.text for row in rows], "next": following}
 
@@ -86,7 +109,12 @@ async def test_a_write_commits_its_row_and_its_fact_before_the_answer(live):
 async def test_a_refusal_leaves_nothing_and_says_what_to_do(live):
     answer = await live.as_(Role.TOWN_OFFICE).post(NOTES, {"text": "refuse me"})
     body = answer.json()
-    assert (answer.status_code, body["code"], body["days_left"], body["detail"]) == (409, "refused", 1, "Not today. Come back tomorrow.")
+    assert (answer.status_code, body["code"], body["days_left"], body["detail"]) == (
+        409,
+        "refused",
+        1,
+        "Not today. Come back tomorrow.",
+    )
     assert answer.headers["content-type"] == "application/problem+json"
     assert await count(live) == (0, 0)
 
