@@ -244,13 +244,12 @@ class _Tree:
     def __init__(self, text: bytes, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
+        self._seen: set[int] = set()
         self._marks: dict[PathKey, yaml.Mark] = {}
         self._key_marks: dict[PathKey, yaml.Mark] = {}
         if len(text) > MAX_PACK_BYTES:
             raise BadPack([Problem(file, 1, 1, "", f"a pack has at most {MAX_PACK_BYTES} bytes")])
         try:
-            if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-                raise BadPack([Problem(file, 1, 1, "", "YAML aliases are not used in packs; write the value out")])
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
@@ -290,6 +289,10 @@ class _Tree:
 
     def _plain(self, node: yaml.Node, path: PathKey) -> Any:
         self._marks[path] = node.start_mark
+        if id(node) in self._seen:  # a small file could unfold into a huge value
+            self.wrong(path, "YAML aliases are not used in packs; write the value out")
+            return None
+        self._seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
             result: dict[str, Any] = {}
             for key_node, value_node in node.value:
