@@ -7,7 +7,7 @@ Source: architecture.md 6. Nothing here does I/O except `PolicyBook.load`.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
@@ -48,7 +48,7 @@ class Problem:
         return f"{self.file}:{self.line}:{self.column}: {self.path + ': ' if self.path else ''}{self.reason}"
 
 
-class BadPack(ValueError):
+class PackRefused(ValueError):
     """A pack is wrong; nothing of it is used. `problems` names each place (at most MAX_PROBLEMS)."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
@@ -123,6 +123,14 @@ class Policy:
     source: str
     ours: str | None
 
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON: dates in ISO form."""
+        return {
+            **asdict(self),
+            "effective_from": self.effective_from.isoformat(),
+            "effective_to": self.effective_to and self.effective_to.isoformat(),
+        }
+
     def in_force(self, on: date) -> bool:
         return self.effective_from <= on and (self.effective_to is None or on <= self.effective_to)
 
@@ -138,14 +146,14 @@ class PolicyBook:
 
     @classmethod
     def load(cls, directory: Path) -> "PolicyBook":
-        """Reads every pack of a directory. Raises BadPack with file, line, column, key path and reason of all that is wrong."""
+        """Reads every pack of a directory. Raises PackRefused with file, line, column, key path and reason of all that is wrong."""
         policies: list[Policy] = []
         problems: list[Problem] = []
         owner: dict[str, str] = {}
         for path in sorted(directory.glob("*.yaml")):
             try:
                 read = read_pack(path.read_bytes(), path.name)
-            except BadPack as bad:
+            except PackRefused as bad:
                 problems += bad.problems
                 continue
             for division in {policy.division for policy in read}:
@@ -153,9 +161,9 @@ class PolicyBook:
                     problems.append(Problem(path.name, 1, 1, "", f"{other} already speaks for {division}"))
             policies += read
         if problems:
-            raise BadPack(problems)
+            raise PackRefused(problems)
         if not policies:
-            raise BadPack([Problem(str(directory), 1, 1, "", "there is no policy pack here")])
+            raise PackRefused([Problem(str(directory), 1, 1, "", "there is no policy pack here")])
         return cls(policies)
 
     def value(self, key: str, division: str, on: date) -> Any:
@@ -173,8 +181,13 @@ class PolicyBook:
             key=key, division=division, on=on.isoformat(),
         )  # fmt: skip
 
-    def list(self, place: str | None = None, basis: Basis | None = None) -> list[Policy]:
-        """Every value of a place (default: of all), in the order of the packs. `basis="ours"` also lists values that are ours in part."""
+    def list(self, place: str | None = None, basis: str | None = None) -> list[Policy]:
+        """Every value of a place (default: of all), in the order of the packs. Raises LookupError when no pack is of this place.
+
+        `basis="ours"` also lists values that are ours in part.
+        """
+        if place is not None and all(policy.place != place for policy in self._policies):
+            raise LookupError(f"no pack is of {place}")
         return [
             policy
             for policy in self._policies
@@ -184,16 +197,16 @@ class PolicyBook:
 
 
 def read_pack(text: bytes, file: str) -> list[Policy]:
-    """The values of one pack. Raises BadPack: everything that is wrong with it, each with line, column and reason."""
+    """The values of one pack. Raises PackRefused: everything that is wrong with it, each with line, column and reason."""
     tree = _Tree(text, file)
     head = tree.check(Pack, tree.data, ())
     if head is None:
-        raise BadPack(tree.problems)
+        raise PackRefused(tree.problems)
     policies: list[Policy] = []
     for key, given in head.parameters.items():
         policies += _parameter(tree, head, key, given)
     if tree.problems:
-        raise BadPack(tree.problems)
+        raise PackRefused(tree.problems)
     return policies
 
 
@@ -248,21 +261,21 @@ class _Tree:
         self._marks: dict[PathKey, yaml.Mark] = {}
         self._key_marks: dict[PathKey, yaml.Mark] = {}
         if len(text) > MAX_PACK_BYTES:
-            raise BadPack([Problem(file, 1, 1, "", f"a pack has at most {MAX_PACK_BYTES} bytes")])
+            raise PackRefused([Problem(file, 1, 1, "", f"a pack has at most {MAX_PACK_BYTES} bytes")])
         try:
             node = yaml.compose(text, Loader=yaml.SafeLoader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            raise BadPack([Problem(file, line, column, "", error.problem or "this is not YAML")]) from None
+            raise PackRefused([Problem(file, line, column, "", error.problem or "this is not YAML")]) from None
         except (yaml.YAMLError, UnicodeDecodeError):
-            raise BadPack([Problem(file, 1, 1, "", "this is not YAML in UTF-8")]) from None
+            raise PackRefused([Problem(file, 1, 1, "", "this is not YAML in UTF-8")]) from None
         if node is None:
-            raise BadPack([Problem(file, 1, 1, "", "the file is empty")])
+            raise PackRefused([Problem(file, 1, 1, "", "the file is empty")])
         self._scalars = yaml.SafeLoader("")
         self.data = self._plain(node, ())
         if self.problems:
-            raise BadPack(self.problems)
+            raise PackRefused(self.problems)
 
     def check(self, model: type[BaseModel], data: Any, path: PathKey) -> Any:
         """The data as this model, or None with the problems noted."""

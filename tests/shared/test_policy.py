@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.events.contracts import REGISTRY
-from shared.policy import MAX_PACK_BYTES, MAX_PROBLEMS, RULE_ID, BadPack, PolicyBook, PolicyMissing, read_pack
+from shared.policy import MAX_PACK_BYTES, MAX_PROBLEMS, RULE_ID, PackRefused, PolicyBook, PolicyMissing, read_pack
 from shared.policy_shapes import SHAPES
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def book(*parameters: str) -> PolicyBook:
 
 
 def problems(text: str | bytes) -> list[str]:
-    with pytest.raises(BadPack) as bad:
+    with pytest.raises(PackRefused) as bad:
         read_pack(text if isinstance(text, bytes) else text.encode(), "pack.yaml")
     assert str(bad.value) == "\n".join(map(str, bad.value.problems))
     return [str(problem) for problem in bad.value.problems]
@@ -138,7 +138,25 @@ class TestLists:
         assert [p.key for p in packs.list("pingli", "seed")] == ["registry.visit_back_days"]
         assert [p.key for p in packs.list("pingli", "standard")] == ["funds.allocation_publish_deadline"]
         assert len(packs.list("pingli")) == len(packs.list()) == 3
-        assert packs.list("ziyang") == []
+
+    def test_a_place_without_a_pack_is_said_to_have_none(self):
+        with pytest.raises(LookupError, match="ziyang"):
+            book(DAYS).list("ziyang")
+
+    def test_a_value_is_listed_with_everything_that_judges_it(self):
+        (value,) = book(DAYS).list()
+        assert value.as_dict() == {
+            "place": "pingli",
+            "key": "funds.publicity_days",
+            "division": COUNTY,
+            "value": 10,
+            "unit": "days",
+            "effective_from": "2016-01-01",
+            "effective_to": None,
+            "basis": "ours",
+            "source": "we chose it",
+            "ours": None,
+        }
 
 
 class TestWrongPacks:
@@ -250,11 +268,11 @@ class TestWrongPacks:
     def test_two_packs_of_one_place(self, tmp_path):
         for name in ("a.yaml", "b.yaml"):
             (tmp_path / name).write_text(HEAD + DAYS)
-        with pytest.raises(BadPack, match=r"b\.yaml:1:1: a\.yaml already speaks for 610926000000"):
+        with pytest.raises(PackRefused, match=r"b\.yaml:1:1: a\.yaml already speaks for 610926000000"):
             PolicyBook.load(tmp_path)
 
     def test_a_folder_without_packs(self, tmp_path):
-        with pytest.raises(BadPack, match="no policy pack"):
+        with pytest.raises(PackRefused, match="no policy pack"):
             PolicyBook.load(tmp_path)
 
     @pytest.mark.parametrize(
