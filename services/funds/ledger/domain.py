@@ -146,7 +146,7 @@ class Command:
         }
         request_hash = self.request_hash or hashlib.sha256(canonical(said)).digest()
         body = canonical({**said, "recorded_at": instant_text(self.recorded_at), "request_hash": request_hash.hex()})
-        for name, value in (("request_hash", request_hash), ("body", body), ("digest", hashlib.sha256(body).digest())):
+        for name, value in (("request_hash", request_hash), ("body", body), ("digest", digest_of(body))):
             object.__setattr__(self, name, value)
 
 
@@ -287,6 +287,11 @@ class Decided:
 
 def genesis(book: str) -> Head:
     return Head(0, hashlib.sha256(f"daohu ledger {book}".encode()).digest())
+
+
+def digest_of(body: bytes) -> bytes:
+    """An entry's own hash: SHA-256 of its canonical body."""
+    return hashlib.sha256(body).digest()
 
 
 def link(prev: bytes, seq: int, digest: bytes) -> bytes:

@@ -1,0 +1,53 @@
+"""Routes of the signed log. What they give checks without us; texts are those of C2SP."""
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+
+from services.funds.ledger.api import CHECKERS, BookQuery
+from services.funds.proofs import sequencer, service
+from services.funds.proofs.bundle import MAX_ENTRIES
+from services.funds.proofs.schemas import ConsistencyOut
+from shared.http import Router, WorkDep
+
+router = Router(prefix="/funds/v1", tags=["proofs"])
+
+TEXT = "text/plain; charset=utf-8"
+
+
+@router.get("/checkpoints/latest", dependencies=[CHECKERS], response_class=Response)
+async def show_checkpoint(work: WorkDep, book: BookQuery = None) -> Response:
+    """The latest signed checkpoint (检查点), a C2SP note. Keep it outside: it catches a cut tail."""
+    return Response(await service.latest_checkpoint(work, book), media_type=TEXT)
+
+
+@router.get("/log-key", dependencies=[CHECKERS], response_class=Response)
+async def show_log_key(work: WorkDep, request: Request) -> Response:
+    """The log's public keys (验证公钥), C2SP verifier keys, one line a book: save them as `funds.vkey`."""
+    return Response(await service.log_keys(work, sequencer.signer_of(request.app.state.service)), media_type=TEXT)
+
+
+@router.get("/proofs/{seq}", dependencies=[CHECKERS], response_class=Response)
+async def show_proof(work: WorkDep, seq: int, book: BookQuery = None) -> Response:
+    """The inclusion proof of an entry, c2sp.org/tlog-proof@v1."""
+    return Response(await service.prove(work, seq, book=book), media_type=TEXT)
+
+
+@router.get("/consistency", dependencies=[CHECKERS])
+async def show_consistency(
+    work: WorkDep,
+    old: Annotated[int, Query(alias="from", ge=1)],
+    new: Annotated[int, Query(alias="to", ge=1)],
+    book: BookQuery = None,
+) -> ConsistencyOut:
+    """That the log of `to` entries continues the log of `from` entries."""
+    return await service.prove_consistency(work, old, new, book=book)
+
+
+@router.get("/bundles", dependencies=[CHECKERS], response_class=Response)
+async def download_bundle(
+    work: WorkDep, seq: Annotated[list[int], Query(min_length=1, max_length=MAX_ENTRIES)], book: BookQuery = None
+) -> Response:
+    """The bundle (存证包) of entries, `?seq=1&seq=2`: check it with `daohu verify bundle.zip --key funds.vkey`."""
+    headers = {"content-disposition": 'attachment; filename="bundle.zip"'}
+    return Response(await service.bundle_of(work, seq, book=book), media_type="application/zip", headers=headers)

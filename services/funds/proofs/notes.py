@@ -1,0 +1,218 @@
+"""Signed notes, checkpoints and proofs as texts, exactly as C2SP writes them, so that other tools of that family check ours.
+
+Source: c2sp.org/signed-note, c2sp.org/tlog-checkpoint, c2sp.org/tlog-proof@v1. Reading is strict: a text that would not be
+written the same way again is refused, so no byte of one can change unseen.
+"""
+
+import base64
+import binascii
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+ED25519 = b"\x01"
+PROOF_HEADER = "c2sp.org/tlog-proof@v1"
+MAX_SIGNATURES = 16
+MAX_NOTE_BYTES = 64 << 10
+MAX_PATH = 64
+"""Hashes of an inclusion proof: enough for 2^64 entries."""
+
+
+class BadNote(ValueError):
+    """A text that is not what it should be, or that no known key has signed."""
+
+
+def _key_id(name: str, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
+
+
+def _name_ok(name: str) -> bool:
+    return bool(name) and "+" not in name and not any(character.isspace() or character < " " for character in name)
+
+
+def strict_base64(text: str) -> bytes:
+    """Raises BadNote unless `text` is the one way to write these bytes."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        data = b""
+    if base64.b64encode(data).decode() != text:
+        raise BadNote("that is not base64")
+    return data
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A public key under a name: `name+keyid+base64(0x01 ‖ 32 bytes)`."""
+
+    name: str
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        return _key_id(self.name, self.public)
+
+    def __str__(self) -> str:
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(ED25519 + self.public).decode()}"
+
+    @classmethod
+    def read(cls, text: str) -> "VerifierKey":
+        """Raises BadNote when it is not an Ed25519 verifier key or its id does not fit."""
+        name, _, rest = text.partition("+")
+        key_id, _, encoded = rest.partition("+")
+        data = strict_base64(encoded)
+        if not _name_ok(name) or len(data) != 33 or data[:1] != ED25519:
+            raise BadNote("a verifier key reads name+id+base64 and is Ed25519")
+        key = cls(name, data[1:])
+        if key.id.hex() != key_id:
+            raise BadNote(f"the id of the verifier key {name} does not fit the key")
+        return key
+
+
+def read_keys(text: str) -> list[VerifierKey]:
+    """The verifier keys of a key file, one a line. Raises BadNote when there is none."""
+    keys = [VerifierKey.read(line.strip()) for line in text.splitlines() if line.strip()]
+    if not keys:
+        raise BadNote("the key file holds no verifier key")
+    return keys
+
+
+class Signer:
+    """The log's private key. One key signs for every book, each under a name (origin) of its own."""
+
+    def __init__(self, private: Ed25519PrivateKey) -> None:
+        self._private = private
+        self.public = private.public_key().public_bytes_raw()
+
+    @classmethod
+    def at(cls, path: Path) -> "Signer":
+        """Reads the key file (32 bytes, base64), or makes it on first use, readable by its owner only."""
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_suffix(f".{os.getpid()}")
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()) + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+            try:
+                os.link(fresh, path)  # the first of several processes wins
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return cls(Ed25519PrivateKey.from_private_bytes(base64.b64decode(path.read_bytes())))
+
+    def verifier(self, name: str) -> VerifierKey:
+        return VerifierKey(name, self.public)
+
+    def sign(self, text: str, name: str) -> str:
+        """The text as a note with our signature under `name`."""
+        signature = base64.b64encode(_key_id(name, self.public) + self._private.sign(text.encode())).decode()
+        return f"{text}\n— {name} {signature}\n"
+
+
+def open_note(note: str, keys: Iterable[VerifierKey]) -> str:
+    """The text of a note that one of the keys has signed.
+
+    Signatures of unknown keys are passed over; a wrong one of a known key refuses the note. Raises BadNote.
+    """
+    try:
+        size = len(note.encode())
+    except UnicodeEncodeError:
+        raise BadNote("the note is not UTF-8") from None
+    if size > MAX_NOTE_BYTES or any(character < " " and character != "\n" for character in note):
+        raise BadNote("the note is too long or holds control characters")
+    text, separator, signatures = note.rpartition("\n\n")
+    *lines, end = signatures.split("\n")
+    if not separator or not lines or end or len(lines) > MAX_SIGNATURES:
+        raise BadNote("the note carries no signature lines")
+    text += "\n"
+    known = {(key.name, key.id): key for key in keys}
+    signed = False
+    for line in lines:
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        signature = strict_base64(encoded)
+        if dash != "—" or not _name_ok(name) or len(signature) < 5:
+            raise BadNote("a signature line reads — name base64")
+        if (key := known.get((name, signature[:4]))) is None:
+            continue
+        try:
+            Ed25519PublicKey.from_public_bytes(key.public).verify(signature[4:], text.encode())
+        except InvalidSignature:
+            raise BadNote(f"the signature of {name} is wrong") from None
+        signed = True
+    if not signed:
+        raise BadNote("no known key has signed this note")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How long a log is and what it holds (存证检查点): its origin, size and Merkle root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def text(self) -> str:
+        return f"{self.origin}\n{self.size}\n{base64.b64encode(self.root).decode()}\n"
+
+    @classmethod
+    def read(cls, text: str) -> "Checkpoint":
+        """From the text of an opened note. Raises BadNote; extension lines are refused, ours have none."""
+        try:
+            origin, size, root, end = text.split("\n")
+        except ValueError:
+            raise BadNote("a checkpoint has three lines: origin, size, root") from None
+        checkpoint = cls(origin, _decimal(size), strict_base64(root))
+        if end or not origin or len(checkpoint.root) != 32:
+            raise BadNote("a checkpoint has three lines: origin, size, root")
+        return checkpoint
+
+
+def read_unsigned(note: str) -> Checkpoint:
+    """The checkpoint of a note whose signature is not checked: for one kept as a witness, when no key is given."""
+    return Checkpoint.read(note.rpartition("\n\n")[0] + "\n")
+
+
+def open_checkpoint(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
+    """The checkpoint that a key named like its origin has signed. Raises BadNote."""
+    origin = note.partition("\n")[0]
+    return Checkpoint.read(open_note(note, [key for key in keys if key.name == origin]))
+
+
+def _decimal(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or (text[0] == "0" and text != "0") or len(text) > 19:
+        raise BadNote(f"{text[:20]!r} is not a number")
+    return int(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That an entry stands at `index` in the log under a checkpoint (存证证明), as a text that checks offline."""
+
+    index: int
+    path: tuple[bytes, ...]
+    checkpoint: str
+
+    def text(self) -> str:
+        lines = [PROOF_HEADER, f"index {self.index}", *(base64.b64encode(hash).decode() for hash in self.path)]
+        return "\n".join(lines) + "\n\n" + self.checkpoint
+
+    @classmethod
+    def read(cls, text: str) -> "Proof":
+        """Raises BadNote. `extra` lines are refused: ours have none, and nothing would bind them."""
+        head, separator, checkpoint = text.partition("\n\n")
+        lines = head.split("\n")
+        if not separator or len(lines) < 2 or lines[0] != PROOF_HEADER or not lines[1].startswith("index "):
+            raise BadNote("a proof begins with its header and an index")
+        path: Sequence[bytes] = [strict_base64(line) for line in lines[2:]]
+        if len(path) > MAX_PATH or any(len(hash) != 32 for hash in path):
+            raise BadNote("a proof has at most 64 hashes of 32 bytes")
+        return cls(_decimal(lines[1].removeprefix("index ")), tuple(path), checkpoint)

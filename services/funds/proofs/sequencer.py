@@ -1,0 +1,83 @@
+"""The sequencer (封存): about every second the entries posted since are hashed into the log and a checkpoint is signed.
+
+Off the writer's lock on purpose: an entry is "posted" at once and "sealed" afterwards. It refuses to sign a book that does not
+follow from what it signed before.
+"""
+
+from sqlalchemy.exc import IntegrityError
+
+from services.funds.ledger import domain
+from services.funds.ledger import store as ledger
+from services.funds.proofs import merkle, store
+from services.funds.proofs.notes import Checkpoint, Signer
+from shared.scope import EVERYWHERE
+from shared.service import Job, Service
+
+SEAL_EVERY_S = 1.0
+SEAL_ENTRIES = 2_000
+"""Entries of one checkpoint, at most; a longer backlog is sealed in several."""
+
+ORIGIN = "daohu.local/funds"
+"""The log's name; each book's log is `<name>/<book>`."""
+
+
+class DoesNotFollow(RuntimeError):
+    """The entries do not continue the log that was signed: somebody changed the database. Nothing more is sealed."""
+
+
+def signer_of(service: Service) -> Signer:
+    return Signer.at(service.settings.home / "keys" / "funds-log.key")
+
+
+def origin_of(book: str) -> str:
+    return f"{ORIGIN}/{book}"
+
+
+async def seal(service: Service) -> None:
+    """Seals every book up to its last entry. Several replicas may run it: the tables let one of them through."""
+    signer = signer_of(service)
+    async with service.database.read() as tx:
+        books = await ledger.books(tx, EVERYWHERE)
+    for book in books:
+        try:
+            while await _seal_some(service, signer, book):
+                pass
+        except IntegrityError:
+            service.log.info("sealed_elsewhere", book=book)
+
+
+async def _seal_some(service: Service, signer: Signer, book: str) -> bool:
+    """Signs one checkpoint more, if there is anything new."""
+    async with service.database.read() as tx:
+        size, _ = await store.latest(tx, book)
+        rows = await ledger.linked(tx, book, after=max(size - 1, 0), limit=SEAL_ENTRIES + 1)
+        nodes = await store.find_nodes(tx, book, [*merkle.root_nodes(size), (0, size - 1)] if size else [])
+        previous = (await ledger.records(tx, book, [size], EVERYWHERE)).get(size) if size else None
+    head = domain.genesis(book)
+    if size:
+        if previous is None or merkle.leaf_hash(domain.record(size, *previous)) != nodes.get((0, size - 1)):
+            raise DoesNotFollow(f"entry {size} of book {book} is not the one that was sealed")
+        head = domain.Head(size, previous[1])
+    leaves: list[bytes] = []
+    for row in rows:
+        if row.seq <= size:
+            continue
+        linked, body = bytes(row.link), bytes(row.body)
+        if row.seq != head.seq + 1 or linked != domain.link(head.link, row.seq, domain.digest_of(body)):
+            raise DoesNotFollow(f"entry {row.seq} of book {book} does not follow the one before it")
+        leaves.append(merkle.leaf_hash(domain.record(row.seq, head.link, linked, body)))
+        head = domain.Head(row.seq, linked)
+    if not leaves:
+        return False
+    edge = [nodes[node] for node in merkle.root_nodes(size)]
+    made = merkle.grow(edge, size, leaves)
+    sealed = Checkpoint(origin_of(book), head.seq, merkle.fold(edge))
+    note = signer.sign(sealed.text(), sealed.origin)
+    async with service.database.write() as tx:
+        await store.add_checkpoint(
+            tx, book, made, size=sealed.size, root=sealed.root, note=note, at=service.clock.now()
+        )
+    return True
+
+
+SEALING = Job("seal", SEAL_EVERY_S, seal)

@@ -1,0 +1,106 @@
+"""Use cases of the log: checkpoints, proofs, bundles. Sealing is the sequencer's."""
+
+import base64
+from collections.abc import Sequence
+
+from services.funds.ledger import domain
+from services.funds.ledger import store as ledger
+from services.funds.ledger.service import book_of
+from services.funds.proofs import bundle, merkle, sequencer, store
+from services.funds.proofs.notes import Proof, Signer, read_unsigned
+from services.funds.proofs.schemas import ConsistencyOut
+from shared.errors import FieldError, Malformed, NotFound, Refusal, TooLarge
+from shared.work import Work
+
+
+class NotSealedYet(Refusal):
+    """Posted, but the next checkpoint is still to come."""
+
+    code = "not_sealed_yet"
+    retryable = True
+
+
+async def latest_checkpoint(work: Work, book: str | None) -> str:
+    """The latest signed checkpoint, as a C2SP note."""
+    _, note = await _sealed(work, await book_of(work, book))
+    return note
+
+
+async def log_keys(work: Work, signer: Signer) -> str:
+    """The verifier keys of the books in the caller's area, one a line."""
+    books = await ledger.books(work.tx, work.area)
+    if not books:
+        raise NotFound("There is no ledger with entries in your area.")
+    return "".join(f"{signer.verifier(sequencer.origin_of(book))}\n" for book in books)
+
+
+async def prove(work: Work, seq: int, *, book: str | None) -> str:
+    """The inclusion proof of an entry under the latest checkpoint, as c2sp.org/tlog-proof@v1."""
+    code = await book_of(work, book)
+    if await ledger.find_entry(work.tx, code, seq, work.area) is None:
+        raise NotFound("There is no such entry in your area.")
+    size, note = await _sealed(work, code)
+    return (await _proofs(work, code, [seq], size, note))[seq].text()
+
+
+async def prove_consistency(work: Work, old: int, new: int, *, book: str | None) -> ConsistencyOut:
+    """That nothing was taken out or changed between two sizes of the log."""
+    code = await book_of(work, book)
+    size, _ = await _sealed(work, code)
+    if not 0 < old <= new <= size:
+        raise Malformed(
+            f"Ask with 0 < from ≤ to ≤ {size}.",
+            errors=[FieldError("from", "out_of_range", f"The log has {size} entries.")],
+        )
+    ranges = merkle.consistency_ranges(old, new)
+    wanted = [*merkle.nodes_of(ranges), *merkle.root_nodes(old), *merkle.root_nodes(new)]
+    nodes = await store.find_nodes(work.tx, code, wanted)
+    old_root, new_root = (merkle.fold([nodes[node] for node in merkle.root_nodes(n)]) for n in (old, new))
+    hashes = [base64.b64encode(hash).decode() for hash in merkle.hashes_of(ranges, nodes)]
+    return ConsistencyOut(
+        old=old,
+        new=new,
+        old_root=base64.b64encode(old_root).decode(),
+        new_root=base64.b64encode(new_root).decode(),
+        hashes=hashes,
+    )
+
+
+async def bundle_of(work: Work, seqs: Sequence[int], *, book: str | None) -> bytes:
+    return await build_bundle(work, await book_of(work, book), seqs)
+
+
+async def build_bundle(work: Work, book: str, seqs: Sequence[int]) -> bytes:
+    """The bundle (zip) over these entries of a book; all must lie in the caller's area.
+
+    Raises NotFound (an entry is unknown here), NotSealedYet (ask again in a second), TooLarge.
+    """
+    wanted = sorted(set(seqs))
+    if not wanted:
+        raise NotFound("There are no entries to prove.")
+    if len(wanted) > bundle.MAX_ENTRIES:
+        raise TooLarge(f"A bundle holds at most {bundle.MAX_ENTRIES} entries.", limit=bundle.MAX_ENTRIES)
+    found = await ledger.records(work.tx, book, wanted, work.area)
+    if len(found) != len(wanted):
+        raise NotFound("Some of these entries do not exist in your area.")
+    size, note = await _sealed(work, book)
+    proofs = await _proofs(work, book, wanted, size, note)
+    records = {seq: domain.record(seq, *found[seq]) for seq in wanted}
+    return bundle.compose(read_unsigned(note), note, records, proofs)
+
+
+async def _sealed(work: Work, book: str) -> tuple[int, str]:
+    size, note = await store.latest(work.tx, book)
+    if not size:
+        raise NotSealedYet("Nothing is sealed yet. Ask again in a second.")
+    return size, note
+
+
+async def _proofs(work: Work, book: str, seqs: Sequence[int], size: int, note: str) -> dict[int, Proof]:
+    if max(seqs) > size:
+        raise NotSealedYet("The newest of these entries are not sealed yet. Ask again in a second.", sealed=size)
+    ranges = {seq: merkle.inclusion_ranges(seq - 1, size) for seq in seqs}
+    nodes = await store.find_nodes(
+        work.tx, book, [node for needed in ranges.values() for node in merkle.nodes_of(needed)]
+    )
+    return {seq: Proof(seq - 1, tuple(merkle.hashes_of(needed, nodes)), note) for seq, needed in ranges.items()}

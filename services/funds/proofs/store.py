@@ -1,0 +1,77 @@
+"""Tables and queries of the log: complete nodes of its Merkle tree, and every checkpoint that was signed. Both only grow."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, insert, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.funds.ledger.store import append_only, attach
+from services.funds.proofs.merkle import Node
+from services.funds.tables import metadata
+from shared.db import Instant
+
+IN_MAX = 1_000
+"""Nodes asked for in one statement."""
+
+log_node = Table(
+    "log_node",
+    metadata,
+    Column("book", String(6), primary_key=True),
+    Column("level", Integer, primary_key=True, autoincrement=False),
+    Column("place", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", LargeBinary(32), nullable=False),
+)
+
+checkpoint = Table(
+    "log_checkpoint",
+    metadata,
+    Column("book", String(6), primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary(32), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("signed_at", Instant, nullable=False),
+)
+
+_TRIGGERS = [attach(append_only(table.name), table) for table in (log_node, checkpoint)]
+APPEND_ONLY = {dialect: [line for ddl in _TRIGGERS for line in ddl[dialect]] for dialect in ("sqlite", "postgresql")}
+"""The triggers' DDL by dialect, for the migration that creates these tables."""
+
+
+async def sealed_size(tx: AsyncConnection, book: str) -> int:
+    """Entries under the latest checkpoint of a book; 0 before the first."""
+    return (await latest(tx, book))[0]
+
+
+async def latest(tx: AsyncConnection, book: str) -> tuple[int, str]:
+    """(size, signed note) of the latest checkpoint; (0, "") before the first."""
+    query = select(checkpoint.c.size, checkpoint.c.note).where(checkpoint.c.book == book)
+    row = (await tx.execute(query.order_by(checkpoint.c.size.desc()).limit(1))).one_or_none()
+    return (row.size, row.note) if row else (0, "")
+
+
+async def find_nodes(tx: AsyncConnection, book: str, nodes: Sequence[Node]) -> dict[Node, bytes]:
+    found: dict[Node, bytes] = {}
+    wanted = sorted(set(nodes))
+    for start in range(0, len(wanted), IN_MAX):
+        query = select(log_node.c.level, log_node.c.place, log_node.c.hash).where(
+            log_node.c.book == book, tuple_(log_node.c.level, log_node.c.place).in_(wanted[start : start + IN_MAX])
+        )
+        found |= {(row.level, row.place): bytes(row.hash) for row in await tx.execute(query)}
+    return found
+
+
+async def add_checkpoint(
+    tx: AsyncConnection,
+    book: str,
+    nodes: Sequence[tuple[Node, bytes]],
+    *,
+    size: int,
+    root: bytes,
+    note: str,
+    at: datetime,
+) -> None:
+    """Raises IntegrityError when another sequencer has sealed these entries meanwhile."""
+    rows = [{"book": book, "level": level, "place": place, "hash": hash} for (level, place), hash in nodes]
+    await tx.execute(insert(log_node), rows)
+    await tx.execute(insert(checkpoint).values(book=book, size=size, root=root, note=note, signed_at=at))
