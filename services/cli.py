@@ -34,6 +34,8 @@ out, err = Console(), Console(stderr=True)
 
 Home = Annotated[Path, typer.Option(envvar="DAOHU_HOME", help="where the embedded mode keeps its data")]
 HOME = Path(".daohu")
+SHOWN = 80
+"""Characters of a policy's value in a table; --json shows all."""
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
@@ -247,14 +249,9 @@ def policies_show(
     table = Table("key", "value", "unit", "from", "basis", "source", title=place)
     for row in rows:
         text = json.dumps(row.value, ensure_ascii=False, default=str)
-        table.add_row(
-            row.key,
-            text if len(text) < 80 else text[:77] + "…",
-            row.unit,
-            str(row.effective_from),
-            row.basis,
-            row.source,
-        )
+        source = row.source + (f" · ours: {row.ours}" if row.ours else "")
+        shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+        table.add_row(row.key, shown, row.unit, str(row.effective_from), row.basis, source)
     out.print(table)
 
 

@@ -166,15 +166,24 @@ class Embedded:
         return ClockOut(now=clock.now())
 
     async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Waits until no service has anything left to do at the present time. Raises Unavailable after `seconds`."""
+        """Waits until nothing is left to do at the present time: a round of all jobs that records no new fact.
+
+        Raises Unavailable after `seconds`.
+        """
         try:
             async with asyncio.timeout(seconds):
-                quiet = 0
-                while quiet < 2:
-                    quiet = quiet + 1 if all([await service.settled() for service in self.services]) else 0
-                    await asyncio.sleep(0.01)
+                recorded = -1
+                while True:
+                    before, recorded = recorded, sum([await service.run_jobs() for service in self.services])
+                    await self._quiet()
+                    if recorded == before:
+                        return
         except TimeoutError:
             raise Unavailable("There is still work in hand. Ask again.") from None
+
+    async def _quiet(self) -> None:
+        while not all([await service.settled() for service in self.services]):  # noqa: ASYNC110 - four databases, no event
+            await asyncio.sleep(0.005)
 
 
 def combined(apps: dict[str, FastAPI]) -> dict[str, Any]:

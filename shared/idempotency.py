@@ -1,16 +1,15 @@
 """The first answer to a key, kept with a hash of its request, and given again for the same request."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import Response
 
 from shared.errors import Refusal
 from shared.tables import idempotency
 
-KEEP = timedelta(days=30)
 KEPT_HEADERS = ("content-type", "etag", "location")
 
 
@@ -61,8 +60,3 @@ async def keep(tx: AsyncConnection, claim: Claim, response: Response, *, at: dat
         "at": at,
     }
     await tx.execute(insert(idempotency).values(row))
-
-
-async def forget_old(tx: AsyncConnection, *, now: datetime) -> int:
-    """Retention: answers older than KEEP are dropped. Returns how many."""
-    return (await tx.execute(delete(idempotency).where(idempotency.c.at < now - KEEP))).rowcount

@@ -5,13 +5,12 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
-from shared import keys
+from shared import keys, retention, tables
 from shared.bus import Bus
 from shared.clock import Clock, MovableClock, SystemClock
 from shared.consumer import Group, Handler
@@ -24,8 +23,10 @@ from shared.roles import Caller
 from shared.settings import Settings
 from shared.work import SYSTEM, Work
 
-IDLE_JOB_SECONDS = 0.25
-"""How soon a job notices that the clock was moved."""
+MOVED_CLOCK_SECONDS = 0.05
+"""How soon a job notices that a movable clock was moved."""
+
+RETENTION_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Service:
         self.vault = keys.vault(settings)
         self.verifier = keys.verifier(settings, self.clock)
         self.database = Database(settings.url, service=self.name)
-        self.handlers, self.jobs = tuple(handlers), tuple(jobs)
+        self.handlers, self.jobs = tuple(handlers), (*jobs, Job("retention", RETENTION_EVERY_S, _forget_old))
         self.relay = Relay(self.database, bus, self.name, clock=self.clock) if relays else None
         self.group = Group(
             self.name,
@@ -68,7 +69,7 @@ class Service:
             after_commit=self._wake_relay,
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._job_seen: dict[str, Any] = {}
+        self._job_locks = {job.name: asyncio.Lock() for job in self.jobs}
         self._job_failed: set[str] = set()
 
     @asynccontextmanager
@@ -132,29 +133,43 @@ class Service:
         return checks
 
     async def settled(self) -> bool:
-        """Whether nothing is left to do at the present time: jobs have run, the outbox is out, every heard event is handled."""
-        now = self.clock.now()
-        if any(self._job_seen.get(job.name) != now for job in self.jobs) or self._job_failed:
-            return False
+        """Whether every recorded fact is published and every heard event is handled."""
         if self.relay is not None and await self.relay.unpublished():
             return False
         return not self.handlers or await self.group.settled()
 
-    async def _repeat(self, job: Job) -> None:
-        """Runs a job now, then every `every_s` seconds, and at once when the (movable) clock has moved."""
-        loop = asyncio.get_running_loop()
-        while True:
-            started, now = loop.time(), self.clock.now()
+    async def run_jobs(self) -> int:
+        """Runs every job once, now, and returns how many facts the service has recorded so far (a measure of activity).
+
+        Raises RuntimeError naming the jobs that failed.
+        """
+        for job in self.jobs:
+            await self._run(job)
+        if self._job_failed:
+            raise RuntimeError(f"{self.name}: failing jobs: {', '.join(sorted(self._job_failed))}")
+        async with self.database.read() as tx:
+            newest: int | None = (await tx.execute(select(func.max(tables.outbox.c.id)))).scalar()
+            return newest or 0
+
+    async def _run(self, job: Job) -> None:
+        async with self._job_locks[job.name]:
             try:
                 await job.run(self)
                 self._job_failed.discard(job.name)
-                self._job_seen[job.name] = now
-            except Exception as error:
+            except Exception as error:  # a job is tried again; meanwhile readiness names it
                 self._job_failed.add(job.name)
                 self.log.error("job_failed", job=job.name, error=type(error).__name__)
-            movable = isinstance(self.clock, MovableClock)
-            while loop.time() - started < job.every_s and not (movable and self.clock.now() != now):  # noqa: ASYNC110 - the clock is a file
-                await asyncio.sleep(min(IDLE_JOB_SECONDS if not movable else 0.02, job.every_s))
+
+    async def _repeat(self, job: Job) -> None:
+        """Runs a job now, then every `every_s` seconds, and at once when a movable clock has moved."""
+        loop = asyncio.get_running_loop()
+        movable = isinstance(self.clock, MovableClock)
+        step = min(MOVED_CLOCK_SECONDS if movable else job.every_s, job.every_s)
+        while True:
+            due, now = loop.time() + job.every_s, self.clock.now()
+            await self._run(job)
+            while loop.time() < due and not (movable and self.clock.now() != now):  # noqa: ASYNC110 - the clock is a file
+                await asyncio.sleep(step)
 
     async def _watched(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -162,3 +177,9 @@ class Service:
         except Exception as error:
             self.log.critical("loop_ended", error=type(error).__name__)
             raise
+
+
+async def _forget_old(service: Service) -> None:
+    """Retention (保留期限) of the kit's own tables."""
+    async with service.work() as work:
+        await retention.forget_old(work.tx, now=work.now)
