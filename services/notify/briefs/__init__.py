@@ -1,0 +1,1 @@
+"""The week's key tasks (本周重点工作)."""

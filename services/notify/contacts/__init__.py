@@ -1,0 +1,1 @@
+"""Who gets the SMS and under which number (收信人)."""

@@ -1,0 +1,199 @@
+"""Tables and queries of contacts: posts and place names heard from others, phones of our own. Phones are sealed."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Column, Date, Select, String, Table, delete, exists, insert, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.notify.contacts.domain import Appointment, Contact
+from services.notify.tables import metadata
+from shared.db import DivisionCode, Instant, in_area, insert_ignoring, upsert
+from shared.scope import Area
+
+CHUNK = 500
+"""Values of one IN list."""
+
+appointments = Table(
+    "recipient",
+    metadata,
+    Column("cadre_no", String(32), primary_key=True),
+    Column("post", String(32), primary_key=True),
+    Column("unit", String(100), primary_key=True),
+    Column("since", Date, primary_key=True),
+    Column("division", DivisionCode, nullable=False, index=True),
+    Column("county", DivisionCode, nullable=False, index=True),
+    Column("until", Date),
+)
+
+contacts = Table(
+    "contact",
+    metadata,
+    Column("cadre_no", String(32), primary_key=True),
+    Column("phone_sealed", String(200), nullable=False),
+    Column("phone_index", String(64), nullable=False, unique=True),
+    Column("phone_masked", String(20), nullable=False),
+    Column("language", String(2), nullable=False),
+    Column("entered_at", Instant, nullable=False),
+)
+
+opt_outs = Table(
+    "opt_out",
+    metadata,
+    Column("cadre_no", String(32), primary_key=True),
+    Column("at", Instant, nullable=False),
+)
+
+places = Table(
+    "place", metadata, Column("code", DivisionCode, primary_key=True), Column("name", String(100), nullable=False)
+)
+
+watched = Table(
+    "watched_county",
+    metadata,
+    Column("county", DivisionCode, primary_key=True),
+    Column("since", Instant, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A phone as stored: sealed, with its blind index."""
+
+    cadre_no: str
+    phone_sealed: str
+    phone_index: str
+    phone_masked: str
+    language: str
+
+
+async def keep_appointment(tx: AsyncConnection, appointment: Appointment) -> None:
+    row = {name: getattr(appointment, name) for name in Appointment.__slots__}
+    await tx.execute(upsert(tx, appointments, keys=("cadre_no", "post", "unit", "since")).values(row))
+
+
+async def watch(tx: AsyncConnection, county: str, *, since: datetime) -> None:
+    """Remembers from when on campaigns are owed to a county. The first time counts."""
+    await tx.execute(insert_ignoring(tx, watched).values(county=county, since=since))
+
+
+async def watched_counties(tx: AsyncConnection) -> list[tuple[str, datetime]]:
+    rows = await tx.execute(select(watched.c.county, watched.c.since).order_by(watched.c.county))
+    return [(row.county, row.since) for row in rows]
+
+
+async def keep_place(tx: AsyncConnection, code: str, name: str) -> None:
+    await tx.execute(upsert(tx, places, keys=("code",)).values(code=code, name=name))
+
+
+async def place_names(tx: AsyncConnection, codes: Collection[str]) -> dict[str, str]:
+    rows = await tx.execute(select(places).where(places.c.code.in_(set(codes))))
+    return {row.code: row.name for row in rows}
+
+
+async def appointments_of_county(tx: AsyncConnection, county: str) -> list[Appointment]:
+    rows = await tx.execute(select(appointments).where(appointments.c.county == county))
+    return [Appointment(**row) for row in rows.mappings()]
+
+
+async def appointments_of(tx: AsyncConnection, cadre_nos: Collection[str], area: Area) -> list[Appointment]:
+    """All posts of these cadres that lie in the area."""
+    found: list[Appointment] = []
+    for few in _chunks(sorted(set(cadre_nos))):
+        query = select(appointments).where(appointments.c.cadre_no.in_(few), in_area(appointments.c.division, area))
+        found += [Appointment(**row) for row in (await tx.execute(query)).mappings()]
+    return found
+
+
+async def contacts_of(tx: AsyncConnection, cadre_nos: Collection[str], area: Area) -> dict[str, Contact]:
+    rows = await _contact_rows(tx, contacts.c.cadre_no, cadre_nos, area)
+    return {
+        row["cadre_no"]: Contact(
+            row["cadre_no"], row["language"], has_phone=True, opted_out=row["opted_out_at"] is not None
+        )
+        for row in rows
+    }
+
+
+async def phones_of(tx: AsyncConnection, cadre_nos: Collection[str], area: Area) -> dict[str, Phone]:
+    """The sealed phones of cadres in the area."""
+    rows = await _contact_rows(tx, contacts.c.cadre_no, cadre_nos, area)
+    return {row["cadre_no"]: _phone(row) for row in rows}
+
+
+async def cadres_by_phone(tx: AsyncConnection, indexes: Collection[str], area: Area) -> dict[str, str]:
+    """Blind index → cadre number, for phones of cadres in the area."""
+    rows = await _contact_rows(tx, contacts.c.phone_index, indexes, area)
+    return {row["phone_index"]: row["cadre_no"] for row in rows}
+
+
+async def keep_phones(tx: AsyncConnection, phones: Sequence[Phone], *, at: datetime) -> None:
+    """Enters or replaces phones. All old ones of these cadres go first, so that two may swap theirs in one file."""
+    if not phones:
+        return
+    for few in _chunks(phones):
+        await tx.execute(delete(contacts).where(contacts.c.cadre_no.in_([phone.cadre_no for phone in few])))
+    rows = [{name: getattr(phone, name) for name in Phone.__slots__} | {"entered_at": at} for phone in phones]
+    await tx.execute(insert(contacts), rows)
+
+
+async def opt_out(tx: AsyncConnection, cadre_no: str, *, at: datetime) -> bool:
+    """Whether it is new. It belongs to the person: a new number does not undo it."""
+    return (await tx.execute(insert_ignoring(tx, opt_outs).values(cadre_no=cadre_no, at=at))).rowcount == 1
+
+
+async def opt_in(tx: AsyncConnection, cadre_no: str, area: Area) -> bool:
+    """Whether there was an opt-out to take back, of a cadre in the area."""
+    query = delete(opt_outs).where(opt_outs.c.cadre_no == cadre_no, _holds_post_in(opt_outs.c.cadre_no, area))
+    return (await tx.execute(query)).rowcount == 1
+
+
+async def list_recipients(
+    tx: AsyncConnection, area: Area, *, day: date, after: tuple[str, str, str, date] | None, limit: int
+) -> list[dict[str, Any]]:
+    """Posts held on a day with their contact (masked), in order of cadre number."""
+    a = appointments.c
+    key = tuple_(a.cadre_no, a.post, a.unit, a.since)
+    query: Select[Any] = (
+        select(
+            appointments,
+            contacts.c.phone_masked,
+            contacts.c.language,
+            opt_outs.c.at.label("opted_out_at"),
+            places.c.name.label("place"),
+        )
+        .outerjoin(contacts, contacts.c.cadre_no == a.cadre_no)
+        .outerjoin(opt_outs, opt_outs.c.cadre_no == a.cadre_no)
+        .outerjoin(places, places.c.code == a.division)
+        .where(in_area(a.division, area), a.since <= day, a.until.is_(None) | (a.until > day))
+        .order_by(a.cadre_no, a.post, a.unit, a.since)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(key > tuple_(*after))
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+def _holds_post_in(cadre_no: Any, area: Area) -> Any:
+    return exists().where(appointments.c.cadre_no == cadre_no, in_area(appointments.c.division, area))
+
+
+async def _contact_rows(tx: AsyncConnection, column: Any, values: Collection[str], area: Area) -> list[Any]:
+    rows: list[Any] = []
+    query = select(contacts, opt_outs.c.at.label("opted_out_at")).outerjoin(
+        opt_outs, opt_outs.c.cadre_no == contacts.c.cadre_no
+    )
+    for few in _chunks(sorted(set(values))):
+        inside = _holds_post_in(contacts.c.cadre_no, area)
+        rows += (await tx.execute(query.where(column.in_(few), inside))).mappings().all()
+    return rows
+
+
+def _phone(row: Any) -> Phone:
+    return Phone(**{name: row[name] for name in Phone.__slots__})
+
+
+def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
+    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]

@@ -1,0 +1,1 @@
+"""Prompts on their way to the gateway (短信发送)."""

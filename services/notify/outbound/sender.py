@@ -1,0 +1,130 @@
+"""The sender (发送): several may run on one database, any may be killed at any point, and each person gets each prompt once.
+
+`sending` and the attempt are committed before the gateway is called; no transaction stays open over the call. Whose lease ran
+out is never simply sent again: first the gateway is asked for evidence. Source: handbook sms.md, reference/sms/once/once.py.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.notify.outbound import service as prompts
+from services.notify.outbound import store
+from services.notify.outbound.gateway import Gateway, Message, Outcome, Unknown, submit_guarded
+from services.notify.outbound.store import Prompt
+from shared import faults
+from shared.clock import Clock, SystemClock
+from shared.service import Service
+
+RECEIPTS_A_ROUND = 200
+"""Accepted messages whose receipts are asked for in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long things may take. A call starts only while the lease outlasts it; evidence is looked for `grace` after the lease."""
+
+    batch: int = 16
+    call: timedelta = timedelta(seconds=2)
+    lease: timedelta = timedelta(seconds=5)
+    grace: timedelta = timedelta(seconds=1)
+    first_retry: timedelta = timedelta(seconds=1)
+    look_again: timedelta = timedelta(milliseconds=100)
+
+
+class Sender:
+    """Sends what is planned through one gateway. `machine` measures leases; the county's clock does not."""
+
+    def __init__(
+        self, service: Service, gateway: Gateway, *, pace: Pace | None = None, machine: Clock | None = None
+    ) -> None:
+        self.service, self.gateway = service, gateway
+        self.pace, self.machine = pace or Pace(), machine or SystemClock()
+
+    async def run(self) -> None:
+        """Sends all that may be sent now, and waits a lease's time for what other senders have in hand or left behind."""
+        loop = asyncio.get_running_loop()
+        patience = (self.pace.lease + 2 * self.pace.grace).total_seconds()
+        moved = loop.time()
+        while loop.time() - moved < patience:
+            await self._look_for_evidence()
+            if await self._send_some():
+                moved = loop.time()
+            elif await self._anybody_sending():
+                await asyncio.sleep(self.pace.look_again.total_seconds())
+            else:
+                break
+        await self._collect_receipts()
+
+    async def _send_some(self) -> bool:
+        """One batch: claimed in one transaction, called without any, written down in one. Whether there was something to send."""
+        now = self.machine.now()
+        async with self.service.work() as work:
+            claimed = await prompts.claim(
+                work, machine_now=now, lease_until=now + self.pace.lease, limit=self.pace.batch
+            )
+        outcomes = [(prompt, await self._call(prompt, message)) for prompt, message in claimed]
+        if not claimed:
+            return False
+        async with self.service.work() as work:
+            for prompt, outcome in outcomes:
+                if outcome is None:
+                    await prompts.release(work, prompt)
+                else:
+                    await prompts.settle(work, prompt, outcome, retry_at=self._retry_at(prompt))
+        return True
+
+    async def _call(self, prompt: Prompt, message: Message) -> Outcome | None:
+        """Calls the gateway, unless the lease could end before the call does: None then, and nothing was sent."""
+        faults.point("notify", "gateway_before_call")
+        async with self.service.database.read() as tx:
+            if not await store.is_mine(tx, prompt, until=self.machine.now() + self.pace.call):
+                return None
+        try:
+            async with asyncio.timeout(self.pace.call.total_seconds()):
+                outcome = await submit_guarded(self.gateway, message)
+        except Exception as error:  # whatever happened out there, the message may have gone out
+            self.service.log.warning("gateway_failed", error=type(error).__name__)
+            outcome = Unknown()
+        faults.point("notify", "gateway_after_call")
+        return outcome
+
+    def _retry_at(self, prompt: Prompt) -> datetime:
+        return self.machine.now() + self.pace.first_retry * (1 << prompt.attempt)
+
+    async def _look_for_evidence(self) -> None:
+        """Prompts whose sender did not come back: the gateway is asked, outside of any transaction, then the answer written down."""
+        async with self.service.database.read() as tx:
+            stranded = await store.stranded(tx, before=self.machine.now() - self.pace.grace, limit=self.pace.batch)
+        for prompt in stranded:
+            try:
+                # In this order: what arrives between the two questions is then still found, or the gateway is not idle.
+                proof = await self.gateway.silence_is_proof()
+                evidence = await self.gateway.evidence(prompt.message_id)
+            except OSError as error:
+                self.service.log.warning("no_evidence_now", error=type(error).__name__)
+                return
+            async with self.service.work() as work:
+                await prompts.settle_by_evidence(work, prompt, evidence, silence_is_proof=proof)
+
+    async def _collect_receipts(self) -> None:
+        """Asks for the receipts of what was accepted. Gateways that bring theirs have nothing more to say here."""
+        after = ("", "", "")
+        while True:
+            async with self.service.database.read() as tx:
+                waiting = await store.accepted(tx, after=after, limit=RECEIPTS_A_ROUND)
+            if not waiting:
+                return
+            try:
+                found = [(prompt, await self.gateway.evidence(prompt.message_id)) for prompt in waiting]
+            except OSError as error:
+                self.service.log.warning("no_receipts_now", error=type(error).__name__)
+                return
+            async with self.service.work() as work:
+                for prompt, evidence in found:
+                    await prompts.apply_receipts(work, prompt, evidence)
+            after = (waiting[-1].week, waiting[-1].campaign, waiting[-1].cadre_no)
+
+    async def _anybody_sending(self) -> bool:
+        async with self.service.database.read() as tx:
+            return await store.count_sending(tx) > 0

@@ -1,0 +1,1 @@
+"""The simulated phones of the console gateway (模拟手机)."""

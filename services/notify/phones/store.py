@@ -1,0 +1,55 @@
+"""Table and queries of the simulated phones. The number is kept as its blind index and masked, the text as the phone shows it."""
+
+from datetime import datetime
+
+from sqlalchemy import Column, Index, Integer, String, Table, Text, func, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.notify.tables import metadata
+from shared.db import BigId, Instant
+
+received = Table(
+    "console_message",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("message_id", String(64), nullable=False, index=True),
+    Column("phone_index", String(64), nullable=False),
+    Column("phone_masked", String(20), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("parts", Integer, nullable=False),
+    Column("received_at", Instant, nullable=False),
+)
+Index("ix_console_message_phone", received.c.phone_index, received.c.id)
+
+
+async def add(
+    tx: AsyncConnection, *, message_id: str, phone_index: str, phone_masked: str, text: str, parts: int, at: datetime
+) -> None:
+    """The phone rings. Nothing here keeps a message from arriving twice: that is the sender's duty."""
+    row = {
+        "message_id": message_id,
+        "phone_index": phone_index,
+        "phone_masked": phone_masked,
+        "text": text,
+        "parts": parts,
+    }
+    await tx.execute(insert(received).values(**row, received_at=at))
+
+
+async def has(tx: AsyncConnection, message_id: str) -> bool:
+    query = select(func.count()).where(received.c.message_id == message_id)
+    return bool((await tx.execute(query)).scalar_one())
+
+
+async def of_phone(
+    tx: AsyncConnection, phone_index: str, *, after: int, limit: int
+) -> list[tuple[int, str, int, datetime]]:
+    """(number, text, parts, received_at) in the order of arrival."""
+    r = received.c
+    query = (
+        select(r.id, r.text, r.parts, r.received_at)
+        .where(r.phone_index == phone_index, r.id > after)
+        .order_by(r.id)
+        .limit(limit)
+    )
+    return [(row.id, row.text, row.parts, row.received_at) for row in await tx.execute(query)]

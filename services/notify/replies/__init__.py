@@ -1,0 +1,1 @@
+"""What comes back: reports, opt-outs, unknown numbers (回复)."""

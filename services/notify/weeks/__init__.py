@@ -1,0 +1,1 @@
+"""The week: its id, its moments, and how it went (周)."""
