@@ -12,15 +12,15 @@ from enum import StrEnum
 from fractions import Fraction
 
 from services.registry.cases.procedure import (
-    CHECKED,
     JUDGING,
+    ONE_EACH,
     POSTED,
     Answer,
     Criterion,
+    IncomeTest,
     Procedure,
     Step,
     StepKind,
-    Test,
 )
 from shared.errors import Forbidden, Refusal
 from shared.roles import Caller
@@ -120,6 +120,18 @@ class IncomeUnknown(Refusal):
 
 class IncomeOnWrongSide(Refusal):
     code = "income_against_line"
+
+
+class WrongStatus(Refusal):
+    code = "wrong_status"
+
+
+class IdentifiedSameYear(Refusal):
+    code = "identified_same_year"
+
+
+class IdentificationUndated(Refusal):
+    code = "identification_undated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +304,7 @@ def advance(case: Case, done: Done) -> Case:
             answered = tuple(replace(o, finding=finding) if o.ref == ref else o for o in case.objections)
             return replace(case, objections=answered)
         case Decision(verdict=verdict):
-            case = replace(case, judges=case.judges | {done.by} if step.kind in JUDGING else case.judges)
+            case = replace(case, judges=case.judges | {done.by} if step.kind in ONE_EACH else case.judges)
             if verdict is Verdict.REJECT:
                 return replace(case, state=CaseState.REJECTED)
             if step.kind is StepKind.DECIDE:
@@ -328,7 +340,7 @@ def _permit_decision(
     if step.kind in POSTED:
         _permit_end_of_notice(case, step, decision, today)
         return
-    if step.kind in CHECKED and caller.subject in case.judges:
+    if step.kind in JUDGING and caller.subject in case.judges:
         raise SamePerson("Who applied, reviewed or verified before does not judge this step. Let another person do it.")
     if decision.verdict is Verdict.REJECT:
         return
@@ -411,10 +423,34 @@ def require_income(criterion: Criterion, known: Circumstances) -> None:
             "The household's file has no net income of this year. Record it first.", criterion=criterion.key
         )
     above = known.income_fen > known.line_fen
-    if above is not (criterion.test is Test.INCOME_ABOVE_LINE):
+    if above is not (criterion.test is IncomeTest.INCOME_ABOVE_LINE):
         raise IncomeOnWrongSide(
             "The income on file stands against this. Reject the step, or correct the file.",
             criterion=criterion.key,
             income_fen=known.income_fen,
             line_fen=known.line_fen,
+        )
+
+
+def require_identifiable(status: str) -> None:
+    """Only a candidate can be identified (识别). Source: REG-002."""
+    if status != "candidate":
+        raise WrongStatus("This household is on the register already.", household_status=status)
+
+
+def require_exitable(status: str, identified_on: date | None, today: date, *, same_year_allowed: bool) -> None:
+    """Only a registered household can exit (退出), and not in the year in which it was identified unless the pack allows it.
+
+    Source: standards.md 3 (Shaanxi extra rule); the pack's `registry.exit`.
+    """
+    if status != "registered":
+        raise WrongStatus("Only a registered household can exit.", household_status=status)
+    if same_year_allowed:
+        return
+    if identified_on is None:
+        raise IdentificationUndated("The file does not say when the household was identified. Record the date first.")
+    if identified_on.year >= today.year:
+        raise IdentifiedSameYear(
+            f"It was identified in {identified_on.year} and may exit from {identified_on.year + 1} on.",
+            identified_on=identified_on.isoformat(),
         )

@@ -42,10 +42,11 @@ class StepKind(StrEnum):
 POSTED = frozenset({StepKind.PUBLICITY, StepKind.ANNOUNCE})
 """Steps that are a notice standing on a board for some days."""
 
-CHECKED = frozenset({StepKind.ASSESS, StepKind.REVIEW, StepKind.VERIFY, StepKind.DECIDE})
-"""Steps in which a person judges: each by a person who has not judged or applied before in this case."""
+JUDGING = frozenset({StepKind.ASSESS, StepKind.REVIEW, StepKind.VERIFY, StepKind.DECIDE})
+"""Steps in which a person judges (评、审、核、定)."""
 
-JUDGING = CHECKED | {StepKind.SUBMIT}
+ONE_EACH = JUDGING | {StepKind.SUBMIT}
+"""Steps of which one person takes at most one in a case: who applied does not judge, who judged does not judge again."""
 
 
 class Answer(StrEnum):
@@ -55,10 +56,8 @@ class Answer(StrEnum):
     NO = "no"
 
 
-class Test(StrEnum):
+class IncomeTest(StrEnum):
     """What the machine itself checks of a criterion."""
-
-    __test__ = False  # not a test case, whatever pytest thinks of its name
 
     INCOME_ABOVE_LINE = "income_above_line"
     INCOME_BELOW_LINE = "income_below_line"
@@ -72,7 +71,7 @@ class Criterion:
     name: str
     name_en: str
     answer: Answer
-    test: Test | None = None
+    test: IncomeTest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +171,7 @@ def _criterion(item: Mapping[str, Any]) -> Criterion:
         answer = "yes" if answer else "no"
     test = item.get("test")
     return Criterion(
-        item["key"], item["name"], item.get("name_en", item["key"]), Answer(answer), Test(test) if test else None
+        item["key"], item["name"], item.get("name_en", item["key"]), Answer(answer), IncomeTest(test) if test else None
     )
 
 
@@ -198,7 +197,7 @@ def _require_sound(procedure: Procedure) -> None:
             "a notice stands at least a day",
         ),
         (
-            any((step.checklist or step.quorum) and step.kind not in CHECKED for step in steps),
+            any((step.checklist or step.quorum) and step.kind not in JUDGING for step in steps),
             "only a judging step has a checklist or a quorum",
         ),
         (

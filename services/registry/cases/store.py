@@ -24,7 +24,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.registry.cases.domain import CaseState
+from services.registry.cases.domain import (
+    Act,
+    CaseState,
+    Decision,
+    Done,
+    Finding,
+    Notice,
+    Objection,
+    ObjectionReply,
+    Verdict,
+)
 from services.registry.cases.procedure import CaseKind
 from services.registry.tables import metadata
 from shared.db import BigId, DivisionCode, Instant, Json, in_area
@@ -163,3 +173,30 @@ async def list_cases(
     if after:
         query = query.where(cases.c.case_no > after)
     return (await tx.execute(query)).mappings().all()
+
+
+def columns(act: Act) -> tuple[str, Verdict | Finding | None, int | None]:
+    """An act as its row keeps it: kind, verdict (or finding), number of the objection."""
+    match act:
+        case Decision(verdict=verdict):
+            return "decision", verdict, None
+        case Notice():
+            return "notice", None, None
+        case Objection(ref):
+            return "objection", None, ref
+        case ObjectionReply(ref, finding):
+            return "answer", finding, ref
+
+
+def done(row: RowMapping) -> Done:
+    """An act from its row; checklists and attendance were judged when it happened and are not needed again."""
+    act: Act
+    if row["kind"] == "decision":
+        act = Decision(row["step"], Verdict(row["verdict"]))
+    elif row["kind"] == "notice":
+        act = Notice(row["step"])
+    elif row["kind"] == "objection":
+        act = Objection(row["objection_ref"])
+    else:
+        act = ObjectionReply(row["objection_ref"], Finding(row["verdict"]))
+    return Done(act, row["actor"], row["on"])
