@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Query, Request
+from pydantic import Field
 
 from services.funds.ledger import service
 from services.funds.ledger.schemas import EntryDetail, EntryOut
@@ -17,6 +18,10 @@ CHECKERS = allow(Role.AUDITOR, Role.FINANCE, Role.DISCIPLINE, Role.COUNTY_ADMIN)
 BookQuery = Annotated[
     str | None, Query(pattern=r"^\d{6}$", description="county code; needed when your area has several books")
 ]
+
+MAX_SEQ = 2**53 - 1
+
+Seq = Annotated[int, Field(ge=1, le=MAX_SEQ, description="number of an entry in its book")]
 
 
 def _writer(request: Request) -> Writer:
@@ -41,6 +46,6 @@ async def list_entries(
 
 
 @router.get("/{seq}", dependencies=[CHECKERS])
-async def show_entry(work: WorkDep, seq: int, book: BookQuery = None) -> EntryDetail:
+async def show_entry(work: WorkDep, seq: Seq, book: BookQuery = None) -> EntryDetail:
     """One entry with its postings, approvals, notice, and where it is sealed."""
     return await service.show_entry(work, seq, book=book)

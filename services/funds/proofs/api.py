@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from services.funds.ledger.api import CHECKERS, BookQuery
+from services.funds.ledger.api import CHECKERS, MAX_SEQ, BookQuery, Seq
 from services.funds.proofs import sequencer, service
 from services.funds.proofs.bundle import MAX_ENTRIES
 from services.funds.proofs.schemas import ConsistencyOut
@@ -28,7 +28,7 @@ async def show_log_key(work: WorkDep, request: Request) -> Response:
 
 
 @router.get("/proofs/{seq}", dependencies=[CHECKERS], response_class=Response)
-async def show_proof(work: WorkDep, seq: int, book: BookQuery = None) -> Response:
+async def show_proof(work: WorkDep, seq: Seq, book: BookQuery = None) -> Response:
     """The inclusion proof of an entry, c2sp.org/tlog-proof@v1."""
     return Response(await service.prove(work, seq, book=book), media_type=TEXT)
 
@@ -36,8 +36,8 @@ async def show_proof(work: WorkDep, seq: int, book: BookQuery = None) -> Respons
 @router.get("/consistency", dependencies=[CHECKERS])
 async def show_consistency(
     work: WorkDep,
-    old: Annotated[int, Query(alias="from", ge=1)],
-    new: Annotated[int, Query(alias="to", ge=1)],
+    old: Annotated[int, Query(alias="from", ge=1, le=MAX_SEQ)],
+    new: Annotated[int, Query(alias="to", ge=1, le=MAX_SEQ)],
     book: BookQuery = None,
 ) -> ConsistencyOut:
     """That the log of `to` entries continues the log of `from` entries."""
@@ -46,7 +46,7 @@ async def show_consistency(
 
 @router.get("/bundles", dependencies=[CHECKERS], response_class=Response)
 async def download_bundle(
-    work: WorkDep, seq: Annotated[list[int], Query(min_length=1, max_length=MAX_ENTRIES)], book: BookQuery = None
+    work: WorkDep, seq: Annotated[list[Seq], Query(min_length=1, max_length=MAX_ENTRIES)], book: BookQuery = None
 ) -> Response:
     """The bundle (存证包) of entries, `?seq=1&seq=2`: check it with `daohu verify bundle.zip --key funds.vkey`."""
     headers = {"content-disposition": 'attachment; filename="bundle.zip"'}

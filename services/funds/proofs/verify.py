@@ -154,13 +154,13 @@ def _members(data: bytes, report: Report) -> dict[str, bytes]:
     """The files in the zip; what cannot be read is reported and left out."""
     members: dict[str, bytes] = {}
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as zip:
-            for info in zip.infolist():
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            for info in archive.infolist():
                 if info.filename in members or info.file_size > MAX_MEMBER_BYTES or info.flag_bits & 1:
                     report.wrong(bundle.entry_named(info.filename), f"{info.filename} is doubled, too large or locked")
                     continue
                 try:
-                    members[info.filename] = zip.read(info)
+                    members[info.filename] = archive.read(info)
                 except Exception as error:  # zlib, struct, zipfile … each has its own
                     report.wrong(
                         bundle.entry_named(info.filename), f"{info.filename} is damaged ({type(error).__name__})"
@@ -200,8 +200,8 @@ def _check_frame(report: Report, data: bytes, members: dict[str, bytes]) -> None
     if len(ours) != len(data) or len(differing) > FRAME_FLIPS:
         report.notes.append("the zip was packed anew; its contents are unchanged")
         return
-    with zipfile.ZipFile(io.BytesIO(ours)) as zip:
-        infos = zip.infolist()
+    with zipfile.ZipFile(io.BytesIO(ours)) as archive:
+        infos = archive.infolist()
     before = [info for info in infos if info.header_offset <= differing[0]]
     central = differing[0] - _directory_at(ours)
     for info in infos if central >= 0 else []:

@@ -1,0 +1,93 @@
+"""`daohu verify`: for the auditor, who has the files, the key, and no reason to believe us."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from services.funds.proofs.verify import Report
+
+SHOWN = 20
+"""Problems printed; the rest are counted."""
+
+
+def verify(
+    bundle: Annotated[Path | None, typer.Argument(help="a bundle (zip) of records, proofs and checkpoint")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="the log's verifier keys, one a line (GET /funds/v1/log-key)")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="check a whole ledger: an SQLite file or a postgresql:// address")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="with --database: a checkpoint that was kept outside it")
+    ] = None,
+) -> None:
+    """Check that money entries are what was signed (离线验证). Needs neither network nor server.
+
+    Ends with 0 when all is right, 1 when something was changed (and says which entry), 2 when entries are missing at the end.
+
+    Examples: `daohu verify bundle.zip --key funds.vkey` · `daohu verify --database funds.db --checkpoint witnessed.txt`
+    """
+    if (bundle is None) == (database is None):
+        raise typer.BadParameter("Give a bundle, or --database with --checkpoint.")
+    if bundle is not None and key is None:
+        raise typer.BadParameter("A bundle is checked with the log's key: --key funds.vkey")
+    if database is not None and checkpoint is None:
+        raise typer.BadParameter("A database is checked against a checkpoint: --checkpoint witnessed.txt")
+    raise typer.Exit(_run(bundle, key, database, checkpoint))
+
+
+def _run(bundle: Path | None, key: Path | None, database: str | None, checkpoint: Path | None) -> int:
+    import asyncio
+
+    from services.funds.proofs.notes import read_keys
+    from services.funds.proofs.verify import WRONG, verify_bundle
+
+    try:
+        keys = read_keys(key.read_text(encoding="utf-8")) if key is not None else []
+        if bundle is not None:
+            report = verify_bundle(bundle, keys)
+        else:
+            from services.funds.proofs.audit import verify_database
+
+            assert database is not None
+            assert checkpoint is not None
+            note = checkpoint.read_bytes().decode()
+            report = asyncio.run(verify_database(database, note, keys))
+    except Exception as error:  # whatever it is, nothing was proven
+        typer.echo(f"cannot be checked: {error}", err=True)
+        return WRONG
+    _show(report)
+    return report.exit_code
+
+
+def _show(report: "Report") -> None:
+    held = report.checkpoint
+    if held is not None:
+        typer.echo(f"log    {held.origin}")
+        typer.echo(f"size   {held.size}")
+        typer.echo(f"index  {_spans([seq - 1 for seq in report.entries])}")
+        typer.echo(f"root   {held.root.hex()}")
+    for note in report.notes:
+        typer.echo(f"note   {note}")
+    for problem in report.problems[:SHOWN]:
+        typer.echo(f"WRONG  {problem}", err=True)
+    if len(report.problems) > SHOWN:
+        typer.echo(f"WRONG  and {len(report.problems) - SHOWN} more", err=True)
+    if report.truncated_at is not None and held is not None:
+        typer.echo(f"CUT    the checkpoint has {held.size} entries, the database {report.truncated_at}", err=True)
+    elif not report.problems:
+        typer.echo(f"ok     {len(report.entries)} entries are as they were signed")
+
+
+def _spans(numbers: list[int]) -> str:
+    """[0, 1, 2, 5] → "0-2 5"."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and spans[-1][1] == number - 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return " ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans) or "none"
