@@ -1,0 +1,22 @@
+"""The routers of funds' rooms."""
+
+from services.funds.ledger import api as ledger
+from services.funds.payees import api as payees
+from services.funds.projects import api as projects
+from services.funds.proofs import api as proofs
+from services.funds.publicity import api as publicity
+from services.funds.sources import api as sources
+from services.funds.tranches import api as tranches
+
+ROUTERS = (
+    sources.router,
+    sources.money_router,
+    projects.router,
+    projects.money_router,
+    tranches.router,
+    tranches.money_router,
+    publicity.router,
+    payees.router,
+    ledger.router,
+    proofs.router,
+)

@@ -1,0 +1,66 @@
+"""Table and queries of decisions. `subject` is `project:<id>` or `tranche:<id>`."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, Date, Integer, String, Table, UniqueConstraint, Uuid, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.funds.approvals.domain import Decision, Verdict
+from services.funds.tables import metadata
+from shared.db import DivisionCode, Instant, in_area
+from shared.scope import Area
+
+decision = Table(
+    "decision",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("subject", String(64), nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("place", Integer, nullable=False),  # 0, 1, … in the order taken: instants may be equal
+    Column("act", String(32), nullable=False),
+    Column("verdict", String(8), nullable=False),
+    Column("decider", String(100), nullable=False),
+    Column("reason", String(500), nullable=False),
+    Column("decided_on", Date, nullable=False),
+    Column("decided_at", Instant, nullable=False),
+    UniqueConstraint("subject", "act"),
+    UniqueConstraint("subject", "place"),
+)
+
+
+async def add(
+    tx: AsyncConnection, *, subject: str, division: str, place: int, taken: Decision, reason: str, decided_at: datetime
+) -> None:
+    row = {
+        "id": taken.id,
+        "subject": subject,
+        "division": division,
+        "place": place,
+        "act": taken.act,
+        "verdict": taken.verdict.value,
+        "decider": taken.decider,
+        "reason": reason,
+        "decided_on": taken.decided_on,
+        "decided_at": decided_at,
+    }
+    await tx.execute(insert(decision).values(row))
+
+
+async def rows_of(tx: AsyncConnection, subjects: Sequence[str], area: Area) -> dict[str, list[dict[str, Any]]]:
+    """Subject → its decisions in the order they were taken, within the area."""
+    query = (
+        select(decision)
+        .where(decision.c.subject.in_(subjects), in_area(decision.c.division, area))
+        .order_by(decision.c.subject, decision.c.place)
+    )
+    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in (await tx.execute(query)).mappings():
+        found[row["subject"]].append(dict(row))
+    return found
+
+
+def as_decision(row: dict[str, Any]) -> Decision:
+    return Decision(row["id"], row["act"], Verdict(row["verdict"]), row["decider"], row["decided_on"])

@@ -1,0 +1,69 @@
+"""One money act of one request. The rooms decide what to post; here is how it is posted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from services.funds.ledger import store as ledger_store
+from services.funds.ledger.domain import Command, Posted, Posting
+from services.funds.ledger.writer import NO_FACTS, Writer
+from shared.outbox import Fact
+from shared.work import Work
+
+
+def book_of(division: str) -> str:
+    """The book (账套) of a division: its county's six digits."""
+    return division[:6]
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What a money request carries: the writer, and the key that makes a repeated request the same act."""
+
+    ledger: Writer
+    ref: str
+    key: str
+    request_hash: bytes
+
+    async def first(self, work: Work, division: str) -> Posted | None:
+        """What this key was answered first, or None. Asked before any gate, so that a repeated request is not judged anew.
+
+        Raises IdempotencyKeyReused when the key stands for another request.
+        """
+        return await ledger_store.find_posted(work.tx, book_of(division), self.ref, self.request_hash)
+
+    def command(
+        self,
+        work: Work,
+        *,
+        kind: str,
+        division: str,
+        postings: Sequence[Posting],
+        memo: str,
+        once: str | None = None,
+        approvals: Sequence[Mapping[str, Any]] = (),
+        notice: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> Command:
+        """The entry this request asks for, dated today."""
+        return Command(
+            book=book_of(division),
+            kind=kind,
+            ref=self.ref,
+            actor=work.caller.subject,
+            effective_on=work.today,
+            recorded_at=work.now,
+            division=division,
+            postings=tuple(postings),
+            memo=memo,
+            idempotency_key=self.key,
+            request_hash=self.request_hash,
+            once=once,
+            approvals=tuple(approvals),
+            notice=notice,
+            details=details or {},
+        )
+
+    async def post(self, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS) -> Posted:
+        """Posts and waits for the commit. Raises what `Writer.post` raises."""
+        return await self.ledger.post(command, facts)

@@ -1,0 +1,121 @@
+"""Table and queries of payees. A row is never changed but for its end: the account a payment went to stays known."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, Date, Index, String, Table, Text, Uuid, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.funds.households.store import IN_LIMIT
+from services.funds.payees.domain import Payee
+from services.funds.tables import metadata
+from shared.db import DivisionCode, Instant, in_area
+from shared.scope import Area
+
+SEALED = {"volatile": True}
+"""For `daohu dump --canonical`: sealing the same text again gives other bytes."""
+
+payee = Table(
+    "payee",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("household_no", String(32), nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("account_name_sealed", Text, nullable=False, info=SEALED),
+    Column("account_name_masked", String(40), nullable=False),
+    Column("card_sealed", Text, nullable=False, info=SEALED),
+    Column("card_last4", String(4), nullable=False),
+    Column("card_blind", String(64), nullable=False),
+    Column("bank", String(60), nullable=False),
+    Column("since", Date, nullable=False),
+    Column("recorded_by", String(100), nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+)
+_current = payee.c.ended_at.is_(None)
+Index("uq_payee_household_current", payee.c.household_no, unique=True, sqlite_where=_current, postgresql_where=_current)
+Index("uq_payee_card_current", payee.c.card_blind, unique=True, sqlite_where=_current, postgresql_where=_current)
+Index("ix_payee_division", payee.c.division, payee.c.household_no)
+
+_SAME = (payee.c.id, payee.c.household_no, payee.c.card_blind, payee.c.bank, payee.c.account_name_sealed)
+
+
+def _parts(values: Sequence[Any]) -> list[Sequence[Any]]:
+    return [values[start : start + IN_LIMIT] for start in range(0, len(values), IN_LIMIT)]
+
+
+async def current(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> dict[str, Payee]:
+    """Household number → its account today, for those in the area that have one."""
+    found: dict[str, Payee] = {}
+    for part in _parts(household_nos):
+        query = select(payee.c.household_no, payee.c.account_name_masked, payee.c.card_last4, payee.c.card_blind).where(
+            payee.c.household_no.in_(part), _current, in_area(payee.c.division, area)
+        )
+        found |= {row.household_no: Payee(*row) for row in await tx.execute(query)}
+    return found
+
+
+async def to_compare(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> dict[str, Any]:
+    """Household number → what tells whether an imported row changes its account."""
+    found: dict[str, Any] = {}
+    for part in _parts(household_nos):
+        query = select(*_SAME).where(payee.c.household_no.in_(part), _current, in_area(payee.c.division, area))
+        found |= {row.household_no: row for row in await tx.execute(query)}
+    return found
+
+
+async def holders(tx: AsyncConnection, card_blinds: Sequence[str]) -> dict[str, str]:
+    """Blind index of a card → the household that has it, wherever that is: a card is taken for everybody.
+
+    It answers only whether, never to the caller whose.
+    """
+    found: dict[str, str] = {}
+    for part in _parts(card_blinds):
+        query = select(payee.c.card_blind, payee.c.household_no).where(payee.c.card_blind.in_(part), _current)
+        found |= {row.card_blind: row.household_no for row in await tx.execute(query)}
+    return found
+
+
+async def replace(tx: AsyncConnection, rows: Sequence[dict[str, Any]], *, at: datetime) -> None:
+    """Ends the present accounts of these households, then enters the new ones: a card may pass from one to another."""
+    for part in _parts([row["household_no"] for row in rows]):
+        await tx.execute(update(payee).where(payee.c.household_no.in_(part), _current).values(ended_at=at))
+    if rows:
+        await tx.execute(insert(payee), rows)
+
+
+async def page(
+    tx: AsyncConnection, area: Area, *, within: Area | None, household_no: str | None, after: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Present accounts of the area by household number, above `after`."""
+    query = select(payee).where(_current, in_area(payee.c.division, area)).order_by(payee.c.household_no).limit(limit)
+    if within is not None:
+        query = query.where(in_area(payee.c.division, within))
+    if household_no is not None:
+        query = query.where(payee.c.household_no == household_no)
+    if after is not None:
+        query = query.where(payee.c.household_no > after)
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+def new_row(
+    *, id_: UUID, household_no: str, division: str, name: tuple[str, str], card: tuple[str, str, str], bank: str, since: date,
+    recorded_by: str, recorded_at: datetime,
+) -> dict[str, Any]:  # fmt: skip
+    """A row to enter. `name`: sealed and masked; `card`: sealed, last four digits, blind index."""
+    return {
+        "id": id_,
+        "household_no": household_no,
+        "division": division,
+        "account_name_sealed": name[0],
+        "account_name_masked": name[1],
+        "card_sealed": card[0],
+        "card_last4": card[1],
+        "card_blind": card[2],
+        "bank": bank,
+        "since": since,
+        "recorded_by": recorded_by,
+        "recorded_at": recorded_at,
+    }

@@ -1,0 +1,90 @@
+"""When a notice has done its duty. Pure: no clock, no database, no framework."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from shared.errors import Refusal
+
+
+class NotPublished(Refusal):
+    code = "not_published"
+
+
+class PublicityNotElapsed(Refusal):
+    code = "publicity_not_elapsed"
+
+
+class ObjectionOpen(Refusal):
+    code = "objection_open"
+
+
+class ObjectionUpheld(Refusal):
+    code = "objection_upheld"
+
+
+class SamePerson(Refusal):
+    code = "same_person"
+
+
+class AlreadyAnswered(Refusal):
+    code = "already_answered"
+
+
+class Finding(StrEnum):
+    """What became of an objection (异议处理结果)."""
+
+    REJECTED = "rejected"  # 异议不成立
+    UPHELD = "upheld"  # 异议成立: what was published must not be carried out
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A notice (公示) of one subject. `posted_on` is day 0: ten days posted on the 1st end with the 11th.
+
+    `digest`: hash of exactly what is published, hex.
+    """
+
+    id: UUID
+    posted_on: date
+    days: int
+    digest: str
+    open_objections: int = 0
+    upheld_objections: int = 0
+
+    @property
+    def ends_on(self) -> date:
+        return self.posted_on + timedelta(days=self.days)
+
+    def days_left(self, today: date) -> int:
+        return max(0, (self.ends_on - today).days)
+
+
+def require_publicity(notice: Notice | None, today: date) -> Notice:
+    """Lets money pass only after the notice's days, with no objection open or upheld. For everybody alike.
+
+    Source: FND-019, FND-028, FND-031; days: standards.md 5.1, in the pack as `funds.publicity_days`.
+    Raises: NotPublished, PublicityNotElapsed (with `days_left`), ObjectionOpen (with `open_objections`), ObjectionUpheld.
+    """
+    if notice is None:
+        raise NotPublished("It has not been published. Post its notice first.")
+    if left := notice.days_left(today):
+        raise PublicityNotElapsed(
+            f"The notice runs until {notice.ends_on}. Ask again on that day.",
+            days_left=left,
+            ends_on=notice.ends_on.isoformat(),
+        )
+    if notice.open_objections:
+        raise ObjectionOpen("Answer the open objections first.", open_objections=notice.open_objections)
+    if notice.upheld_objections:
+        raise ObjectionUpheld("An objection was upheld. Void this and apply anew with a corrected list.")
+    return notice
+
+
+def require_answerable(*, raised_by: str, answered: bool, answering: str) -> None:
+    """An objection is answered once, by another person than who raised it. Raises AlreadyAnswered, SamePerson."""
+    if answered:
+        raise AlreadyAnswered("This objection has its answer already.")
+    if raised_by == answering:
+        raise SamePerson("You raised this objection. Let another person answer it.", act="answer")

@@ -1,0 +1,132 @@
+"""Tables and queries of publicity. Every query takes the caller's area; there is no other way to ask."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Date,
+    ForeignKey,
+    Integer,
+    Select,
+    String,
+    Table,
+    Text,
+    Uuid,
+    and_,
+    func,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.funds.publicity.domain import Finding, Notice
+from services.funds.tables import metadata
+from shared.db import DivisionCode, Instant, Json, in_area
+from shared.scope import Area
+
+SEALED = {"volatile": True}
+"""For `daohu dump --canonical`: sealing the same text again gives other bytes."""
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("subject", String(64), nullable=False, unique=True),
+    Column("division", DivisionCode, nullable=False, index=True),
+    Column("place", String(100), nullable=False),
+    Column("posted_on", Date, nullable=False),
+    Column("days", Integer, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("content", Json, nullable=False),
+    Column("posted_by", String(100), nullable=False),
+    Column("posted_at", Instant, nullable=False),
+)
+
+objection = Table(
+    "objection",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("notice_id", Uuid, ForeignKey("notice.id"), nullable=False, index=True),
+    Column("number", Integer, nullable=False),  # 1, 2, … on its notice
+    Column("text_sealed", Text, nullable=False, info=SEALED),
+    Column("raised_by", String(100), nullable=False),
+    Column("raised_on", Date, nullable=False),
+    Column("raised_at", Instant, nullable=False),
+    Column("finding", String(16)),
+    Column("answer_sealed", Text, info=SEALED),
+    Column("answered_by", String(100)),
+    Column("answered_on", Date),
+    Column("answered_at", Instant),
+)
+
+
+def _notices(area: Area) -> Select[Any]:
+    on_it = objection.c.notice_id == notice.c.id
+    opened = select(func.count()).select_from(objection).where(on_it, objection.c.finding.is_(None)).scalar_subquery()
+    upheld = (
+        select(func.count())
+        .select_from(objection)
+        .where(on_it, objection.c.finding == Finding.UPHELD.value)
+        .scalar_subquery()
+    )
+    return select(notice, opened.label("open_objections"), upheld.label("upheld_objections")).where(
+        in_area(notice.c.division, area)
+    )
+
+
+async def add_notice(tx: AsyncConnection, row: dict[str, Any]) -> None:
+    await tx.execute(insert(notice).values(row))
+
+
+async def find_notice(tx: AsyncConnection, notice_id: UUID, area: Area) -> dict[str, Any] | None:
+    found = (await tx.execute(_notices(area).where(notice.c.id == notice_id))).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+async def notice_of(tx: AsyncConnection, subject: str, area: Area) -> dict[str, Any] | None:
+    found = (await tx.execute(_notices(area).where(notice.c.subject == subject))).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+async def page(
+    tx: AsyncConnection, area: Area, *, subject: str | None, after: tuple[date, UUID] | None, limit: int
+) -> list[dict[str, Any]]:
+    """Notices of the area by posting day; `after` is (day, id) of the last one seen."""
+    query = _notices(area).order_by(notice.c.posted_on, notice.c.id).limit(limit)
+    if subject is not None:
+        query = query.where(notice.c.subject == subject)
+    if after is not None:
+        day, last = after
+        query = query.where((notice.c.posted_on > day) | and_(notice.c.posted_on == day, notice.c.id > last))
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+def as_notice(row: dict[str, Any]) -> Notice:
+    return Notice(
+        row["id"], row["posted_on"], row["days"], row["digest"], row["open_objections"], row["upheld_objections"]
+    )
+
+
+async def add_objection(tx: AsyncConnection, row: dict[str, Any]) -> None:
+    number = select(func.coalesce(func.max(objection.c.number), 0) + 1).where(objection.c.notice_id == row["notice_id"])
+    await tx.execute(insert(objection).values({**row, "number": number.scalar_subquery()}))
+
+
+async def objections(tx: AsyncConnection, notice_id: UUID, area: Area) -> list[dict[str, Any]]:
+    """The objections to a notice of the area, in the order raised."""
+    query = (
+        select(objection)
+        .join(notice, notice.c.id == objection.c.notice_id)
+        .where(objection.c.notice_id == notice_id, in_area(notice.c.division, area))
+        .order_by(objection.c.number)
+    )
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def answer(tx: AsyncConnection, objection_id: UUID, changes: dict[str, Any]) -> bool:
+    """Writes the answer; false when somebody else answered first."""
+    query = update(objection).where(objection.c.id == objection_id, objection.c.finding.is_(None)).values(changes)
+    return bool((await tx.execute(query)).rowcount)

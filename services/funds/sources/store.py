@@ -1,0 +1,77 @@
+"""Table and queries of funds. What they received and gave is read from the ledger, never kept here."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, Integer, String, Table, Uuid, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.funds.ledger import store as ledger_store
+from services.funds.ledger.domain import AccountKind
+from services.funds.sources.domain import Figures
+from services.funds.tables import metadata
+from shared.db import DivisionCode, Instant, in_area
+from shared.scope import Area
+
+source = Table(
+    "source",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("fund_no", String(32), nullable=False, unique=True),
+    Column("name", String(100), nullable=False),
+    Column("level", String(16), nullable=False),
+    Column("year", Integer, nullable=False),
+    Column("division", DivisionCode, nullable=False, index=True),
+    Column("document_no", String(100), nullable=False),
+    Column("created_by", String(100), nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+
+async def add(tx: AsyncConnection, row: dict[str, Any]) -> None:
+    await tx.execute(insert(source).values(row))
+
+
+async def number_taken(tx: AsyncConnection, fund_no: str) -> bool:
+    """Fund numbers name accounts, so they are unique everywhere, whoever asks."""
+    return (await tx.execute(select(source.c.id).where(source.c.fund_no == fund_no))).first() is not None
+
+
+async def find(tx: AsyncConnection, source_id: UUID, area: Area) -> dict[str, Any] | None:
+    query = select(source).where(source.c.id == source_id, in_area(source.c.division, area))
+    found = (await tx.execute(query)).mappings().one_or_none()
+    return dict(found) if found else None
+
+
+async def page(
+    tx: AsyncConnection, area: Area, *, year: int | None, level: str | None, after: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Funds of the area by number, above `after`."""
+    query = select(source).where(in_area(source.c.division, area)).order_by(source.c.fund_no).limit(limit)
+    for column, value in ((source.c.year, year), (source.c.level, level)):
+        if value is not None:
+            query = query.where(column == value)
+    if after is not None:
+        query = query.where(source.c.fund_no > after)
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def names(tx: AsyncConnection, fund_nos: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Number → {name, level} of funds. Both stand on every public notice, so this asks no area."""
+    query = select(source.c.fund_no, source.c.name, source.c.level).where(source.c.fund_no.in_(fund_nos))
+    return {row.fund_no: {"name": row.name, "level": row.level} for row in await tx.execute(query)}
+
+
+async def figures(tx: AsyncConnection, area: Area, fund_nos: Sequence[str]) -> dict[str, Figures]:
+    """Number → where the fund's money is, summed over the accounts of the area."""
+    sums = await ledger_store.sums(tx, area, by="earmark", keys=fund_nos)
+    return {
+        fund_no: Figures(
+            left_fen=sums.get((fund_no, fund_no, AccountKind.FUND), 0),
+            in_projects_fen=sums.get((fund_no, fund_no, AccountKind.PROJECT), 0),
+            held_fen=sums.get((fund_no, fund_no, AccountKind.HOLD), 0),
+            paid_fen=sums.get((fund_no, fund_no, AccountKind.HOUSEHOLD), 0),
+        )
+        for fund_no in fund_nos
+    }
