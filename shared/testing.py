@@ -121,7 +121,7 @@ async def running(
     start: datetime = START,
 ) -> AsyncIterator[Running]:
     """Runs a service (or some rooms of it) on a fresh schema. Loops do not run unless `settings.role` says so: jobs are called by the test."""
-    clock = MovableClock(settings.home / "clock", start)
+    MovableClock(settings.home / "clock", start)
     bus = LocalBus(settings.home / "bus.db")
     await bus.start()
     await bus.create_topics(sorted({event.topic for event in REGISTRY.values()}))
@@ -131,7 +131,8 @@ async def running(
         await tx.run_sync(metadata.create_all)
     app = build(service, routers, title=settings.service, extra=extra)
     async with app.router.lifespan_context(app):
-        live = Running(service, app, clock)
+        assert isinstance(service.clock, MovableClock)
+        live = Running(service, app, service.clock)  # a second clock on the same file would lag behind when this one is moved
         yield live
         for http in live._clients:
             await http.aclose()
