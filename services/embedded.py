@@ -158,6 +158,7 @@ class Embedded:
         clock = self.services[0].clock
         assert isinstance(clock, MovableClock)
         if order.now is not None:
+            await self.settle()  # what belongs to the day that ends is done in it
             try:
                 clock.move_to(order.now)
             except ValueError as error:
