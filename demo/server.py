@@ -60,6 +60,10 @@ class Server:
     def start(self) -> None:
         """Starts the process and waits until it is ready. Raises NotStarted."""
         self.launch()
+        self.wait()
+
+    def wait(self) -> None:
+        """Waits until the launched process is ready. Raises NotStarted."""
         given_up = time.monotonic() + START_SECONDS
         with httpx.Client(base_url=self.url, trust_env=False) as http:
             while time.monotonic() < given_up:
@@ -76,7 +80,17 @@ class Server:
         """Starts the process without waiting for it."""
         self.home.mkdir(parents=True, exist_ok=True)
         start = self._starts_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        given = ["up", "--home", str(self.home), "--port", str(self.port), "--clock-start", start, "--log-level", "WARNING"]
+        given = [
+            "up",
+            "--home",
+            str(self.home),
+            "--port",
+            str(self.port),
+            "--clock-start",
+            start,
+            "--log-level",
+            "WARNING",
+        ]
         self._out = self.log.open("ab")
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
             [sys.executable, "-c", _COMMAND, *given],

@@ -35,6 +35,8 @@ BY_ILLNESS, BY_DISABILITY, BY_SCHOOL, NO_LABOUR, NO_EFFORT = "01", "02", "03", "
 _OTHER_CAUSES = ("04", "05", "06", "07", "07", "07", "09", "09", "10")
 """Skill and money lack most often (ours)."""
 
+SPARE_HOUSEHOLDS = 10
+
 _LEAVER_KIND = ("industry", "养殖")
 _LEAVER_SIZE = range(3, 6)
 
@@ -45,7 +47,7 @@ def generate(seed: int, out: Path) -> County:
     The same seed gives the same bytes; another seed other households under the same figures.
     Raises FileNotFoundError without data/, Unsolvable when no choice meets the figures.
     """
-    from demo.county.files import write  # the sheet specs pull in the services; building a county needs none of them
+    from demo.county.files import write  # the sheet specs pull in the services, building a county needs none
 
     county = build(seed, published())
     write(county, out)
@@ -63,6 +65,7 @@ def build(seed: int, figures: Figures) -> County:
     leaver = _leaver(plan, maker.by_index, Random(rng.getrandbits(64)))
     _make_ready(leaver)
     candidate = maker.candidate()
+    spare = maker.spare()
     households.append(candidate)
     households.sort(key=lambda household: household.number)
     identities = maker.identities
@@ -76,6 +79,7 @@ def build(seed: int, figures: Figures) -> County:
         cadres=staff,
         candidate=candidate,
         leaver=leaver,
+        spare=spare,
     )
 
 
@@ -103,7 +107,9 @@ class _Maker:
         homes[: len(self._villages)] = self._villages  # no village without a household
         order = sorted(range(len(homes)), key=lambda index: (homes[index], self._rng.random()))
         for index in order:
-            self.by_index[index] = self._household(homes[index], index, needs[index])
+            self.by_index[index] = self._household(
+                homes[index], self._plan.sizes[index], self._plan.kinds[index], needs[index]
+            )
         return list(self.by_index.values())
 
     def candidate(self) -> Household:
@@ -129,11 +135,16 @@ class _Maker:
             people=members,
         )
 
-    def _household(self, village: str, index: int, needs: Sequence[Need]) -> Household:
-        rng, kind = self._rng, self._plan.kinds[index]
+    def spare(self) -> list[Household]:
+        """Households for the file with bad rows."""
+        villages = self._rng.sample(self._villages, SPARE_HOUSEHOLDS)
+        return [self._household(village, self._rng.randint(2, 4), Kind.ORDINARY, []) for village in villages]
+
+    def _household(self, village: str, size: int, kind: Kind, needs: Sequence[Need]) -> Household:
+        rng = self._rng
         subs = {need.pathway: need.sub for need in needs}
         wanted = people.Wanted(
-            size=self._plan.sizes[index],
+            size=size,
             kind=kind,
             stage=subs.get("education"),
             labour=subs.get("labour"),

@@ -136,6 +136,7 @@ class County:
 
     `candidate` is a household in hardship that is not on the register yet; `leaver` one on the register that meets every
     exit criterion. Neither moves a published figure: the candidate has no measure, the leaver keeps its measures.
+    `spare` households stand only in the file with bad rows, which is never entered.
     """
 
     seed: int
@@ -146,6 +147,7 @@ class County:
     cadres: list[Cadre]
     candidate: Household
     leaver: Household
+    spare: list[Household]
     files: list[File] = field(default_factory=list)
     bad_rows: Path | None = None
 
