@@ -122,7 +122,8 @@ async def _once(service: Any, caller: Caller | None, request: Request, answer: H
         if (first := await idempotency.first_answer(work.tx, claim)) is not None:
             return Response(first.body, first.status, headers={**first.headers, "idempotency-replayed": "true"})
         response = await answer(request)
-        await idempotency.keep(work.tx, claim, response, at=work.now)
+        if response.headers.get("cache-control") != "no-store":  # unmasked personal data is not kept to be given again
+            await idempotency.keep(work.tx, claim, response, at=work.now)
         return response
 
 

@@ -1,0 +1,295 @@
+"""Tables and queries of households, their people and their history."""
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    RowMapping,
+    Select,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.registry.tables import metadata
+from shared.db import BigId, DivisionCode, Instant, Json, in_area, upsert
+from shared.scope import Area
+from shared.tables import audit
+
+CHUNK = 500
+"""Values in one IN list."""
+
+Row = dict[str, Any]
+
+households = Table(
+    "household",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("household_no", String(32), nullable=False, unique=True),
+    Column("division", DivisionCode, nullable=False),
+    Column("group", String(40)),
+    Column("status", String(10), nullable=False),
+    Column("attribute", String(2), nullable=False),
+    Column("cause", String(2), nullable=False),
+    Column("other_cause", String(2)),
+    Column("identified_on", Date),
+    Column("exited_on", Date),
+    Column("standard", String(40)),
+    Column("housing", String(2), nullable=False),
+    Column("safe_water", Boolean, nullable=False),
+    Column("remark", String(200)),
+    # Kept with the row: lists and events need them without the members.
+    Column("head_name_masked", String(40), nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+Index("ix_household_division", households.c.division, households.c.household_no)
+
+members = Table(
+    "member",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("household_id", ForeignKey("household.id"), nullable=False),
+    Column("member_no", SmallInteger, nullable=False),
+    Column("name", String(40), nullable=False),
+    Column("sex", String(1), nullable=False),
+    Column("born_on", Date, nullable=False),
+    Column("id_masked", String(22), nullable=False),
+    Column("id_blind", String(64), nullable=False),
+    Column("relation", String(2), nullable=False),
+    Column("ethnic", String(2), nullable=False),
+    Column("education", String(2), nullable=False),
+    Column("student", String(2), nullable=False),
+    Column("health", String(2), nullable=False),
+    Column("labour", String(2), nullable=False),
+    Column("work_place", String(2)),
+    Column("work_months", SmallInteger),
+    Column("dibao", Boolean, nullable=False),
+    Column("insured", Boolean, nullable=False),
+    Column("pension", Boolean, nullable=False),
+    Column("left_on", Date),
+    Column("left_reason", String(2)),
+    UniqueConstraint("household_id", "member_no"),
+)
+Index(
+    "uq_member_living",
+    members.c.id_blind,
+    unique=True,
+    sqlite_where=members.c.left_on.is_(None),
+    postgresql_where=members.c.left_on.is_(None),
+)
+
+identities = Table(
+    "member_identity",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("member_id", ForeignKey("member.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("number_sealed", Text, nullable=False, info={"volatile": True}),
+    Column("recorded_at", Instant, nullable=False),
+    UniqueConstraint("member_id", "version"),
+)
+"""Every ID number a person was ever entered with, sealed; the highest version is the current one."""
+
+incomes = Table(
+    "household_income",
+    metadata,
+    Column("household_id", ForeignKey("household.id"), primary_key=True),
+    Column("year", SmallInteger, primary_key=True),
+    Column("net_per_head_fen", BigId, nullable=False),
+)
+
+history = Table(
+    "household_history",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("household_id", ForeignKey("household.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("valid_from", Date, nullable=False),
+    Column("recorded_at", Instant, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("reason", String(1000), nullable=False),
+    # Fields that became different; members under "members" by number, incomes under "incomes" by year.
+    Column("changes", Json, nullable=False),
+    UniqueConstraint("household_id", "version"),
+)
+
+
+async def find(tx: AsyncConnection, id: UUID, area: Area) -> Row | None:
+    query = select(households).where(households.c.id == id, in_area(households.c.division, area))
+    return _row((await tx.execute(query)).mappings().one_or_none())
+
+
+async def find_many(tx: AsyncConnection, ids: Sequence[UUID], area: Area) -> list[Row]:
+    query = select(households).where(households.c.id.in_(ids), in_area(households.c.division, area))
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def by_numbers(tx: AsyncConnection, numbers: Iterable[str], area: Area) -> dict[str, Row]:
+    """Household number → row, of those in the area."""
+    query = select(households).where(in_area(households.c.division, area))
+    return {row["household_no"]: row async for row in _chunked(tx, query, households.c.household_no, numbers)}
+
+
+async def taken_numbers(tx: AsyncConnection, numbers: Iterable[str]) -> set[str]:
+    """Which of these household numbers are in use anywhere: a number is given once in the whole register."""
+    query = select(households.c.household_no)
+    return {row["household_no"] async for row in _chunked(tx, query, households.c.household_no, numbers)}
+
+
+async def page(
+    tx: AsyncConnection,
+    area: Area,
+    *,
+    within: Area | None,
+    status: str | None,
+    household_no: str | None,
+    after: str | None,
+    limit: int,
+) -> list[Row]:
+    """Households by number, and one more when another page follows."""
+    query = (
+        select(households)
+        .where(in_area(households.c.division, area))
+        .order_by(households.c.household_no)
+        .limit(limit + 1)
+    )
+    if within:
+        query = query.where(in_area(households.c.division, within))
+    if status:
+        query = query.where(households.c.status == status)
+    if household_no:
+        query = query.where(households.c.household_no == household_no)
+    if after:
+        query = query.where(households.c.household_no > after)
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def members_of(tx: AsyncConnection, household_ids: Iterable[UUID], area: Area) -> list[Row]:
+    """Members of these households, the departed too, by household and member number."""
+    query = (
+        select(members)
+        .join(households)
+        .where(in_area(households.c.division, area))
+        .order_by(households.c.household_no, members.c.member_no)
+    )
+    return [row async for row in _chunked(tx, query, members.c.household_id, household_ids)]
+
+
+async def incomes_of(tx: AsyncConnection, household_ids: Iterable[UUID], area: Area) -> dict[UUID, dict[int, int]]:
+    """Household → year → net income per head, fen."""
+    query = select(incomes).join(households).where(in_area(households.c.division, area))
+    found: dict[UUID, dict[int, int]] = {}
+    async for row in _chunked(tx, query, incomes.c.household_id, household_ids):
+        found.setdefault(row["household_id"], {})[row["year"]] = row["net_per_head_fen"]
+    return found
+
+
+async def homes_of_people(tx: AsyncConnection, blinds: Iterable[str]) -> dict[str, UUID]:
+    """Blind index → the household where this person lives, anywhere: a person belongs to one household of the register."""
+    query = select(members.c.id_blind, members.c.household_id).where(members.c.left_on.is_(None))
+    return {row["id_blind"]: row["household_id"] async for row in _chunked(tx, query, members.c.id_blind, blinds)}
+
+
+async def entries(
+    tx: AsyncConnection, household_id: UUID, area: Area, *, after: int = 0, limit: int | None = None
+) -> list[Row]:
+    """The history of a household by version."""
+    query = (
+        select(history)
+        .join(households)
+        .where(history.c.household_id == household_id, history.c.version > after, in_area(households.c.division, area))
+        .order_by(history.c.version)
+        .limit(limit)
+    )
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def sealed_number(tx: AsyncConnection, member_id: UUID, area: Area) -> Row | None:
+    """The current sealed ID number of a member."""
+    query = (
+        select(identities)
+        .join(members, identities.c.member_id == members.c.id)
+        .join(households, members.c.household_id == households.c.id)
+        .where(identities.c.member_id == member_id, in_area(households.c.division, area))
+        .order_by(identities.c.version.desc())
+        .limit(1)
+    )
+    return _row((await tx.execute(query)).mappings().one_or_none())
+
+
+async def add(
+    tx: AsyncConnection,
+    *,
+    household_rows: Sequence[dict[str, Any]] = (),
+    member_rows: Sequence[dict[str, Any]] = (),
+    identity_rows: Sequence[dict[str, Any]] = (),
+    income_rows: Sequence[dict[str, Any]] = (),
+    history_rows: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Writes new rows, many at once; an income of a year that is there already is replaced."""
+    for table, rows in (
+        (households, household_rows),
+        (members, member_rows),
+        (identities, identity_rows),
+        (history, history_rows),
+    ):
+        if rows:
+            await tx.execute(insert(table), list(rows))
+    if income_rows:
+        await tx.execute(upsert(tx, incomes, keys=("household_id", "year")), list(income_rows))
+
+
+async def change(tx: AsyncConnection, id: UUID, *, seen: int, values: dict[str, Any]) -> bool:
+    """Moves a household from version `seen` to the next. False when somebody was faster."""
+    changed = await tx.execute(
+        update(households).where(households.c.id == id, households.c.version == seen).values(**values, version=seen + 1)
+    )
+    return changed.rowcount == 1
+
+
+async def change_member(tx: AsyncConnection, id: UUID, values: dict[str, Any]) -> None:
+    await tx.execute(update(members).where(members.c.id == id).values(**values))
+
+
+async def keep_unmasking(
+    tx: AsyncConnection, *, at: datetime, actor: str, subject: str, reason: str, facts: dict[str, Any]
+) -> None:
+    """Puts on record that personal data was shown in full, to whom and why."""
+    await tx.execute(
+        insert(audit).values(at=at, actor=actor, action="unmask", subject=subject, reason=reason, facts=facts)
+    )
+
+
+async def _chunked(
+    tx: AsyncConnection, query: Select[Any], column: Column[Any], values: Iterable[Any]
+) -> AsyncIterator[Row]:
+    """The rows of a query for any number of values of a column, so many values a statement."""
+    wanted = list(dict.fromkeys(values))
+    for start in range(0, len(wanted), CHUNK):
+        for row in (await tx.execute(query.where(column.in_(wanted[start : start + CHUNK])))).mappings():
+            yield dict(row)
+
+
+def _row(found: RowMapping | None) -> Row | None:
+    return None if found is None else dict(found)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON keeps it in the history."""
+    return value.isoformat() if isinstance(value, date) else value
