@@ -6,6 +6,7 @@ from services.funds.projects import api as projects
 from services.funds.proofs import api as proofs
 from services.funds.publicity import api as publicity
 from services.funds.sources import api as sources
+from services.funds.trail import api as trail
 from services.funds.tranches import api as tranches
 
 ROUTERS = (
@@ -17,6 +18,7 @@ ROUTERS = (
     tranches.money_router,
     publicity.router,
     payees.router,
+    trail.router,
     ledger.router,
     proofs.router,
 )

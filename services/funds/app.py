@@ -1,5 +1,8 @@
 """Wiring of the funds service, nothing else."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from fastapi import FastAPI
 
 from services.funds.api import ROUTERS
@@ -15,4 +18,4 @@ from shared.settings import Settings
 def create_app(settings: Settings, bus: Bus) -> FastAPI:
     """The API, the ledger's writer, the consumers and the sequencer of funds (资金)."""
     service = Service(settings, bus, handlers=HANDLERS, jobs=(SEALING,))
-    return build(service, ROUTERS, title="Daohu funds 资金", extra=open_ledger)
+    return build(service, ROUTERS, title="Daohu funds 资金", resources={"ledger": open_ledger})

@@ -1,0 +1,77 @@
+"""Routes of the trail: each one call of the service."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Path, Query, Response
+
+from services.funds.trail import service
+from services.funds.trail.schemas import FundTrail, Gap, HouseholdTrail, ProjectTrail, TrancheTrail
+from shared.http import Page, PageDep, Router, WorkDep, allow
+from shared.roles import Role
+
+CHECKERS = allow(Role.AUDITOR, Role.FINANCE, Role.DISCIPLINE, Role.COUNTY_ADMIN)
+WATCHERS = allow(
+    Role.AUDITOR,
+    Role.FINANCE,
+    Role.DISCIPLINE,
+    Role.COUNTY_ADMIN,
+    Role.POVERTY_OFFICE,
+    Role.SUPERVISOR,
+    Role.COUNTY_LEADER,
+    Role.TOWN_CHIEF,
+    Role.TOWN_OFFICE,
+)
+ZIP = "application/zip"
+
+HouseholdNo = Annotated[str, Path(min_length=1, max_length=32)]
+
+router = Router(prefix="/funds/v1/trail", tags=["trail"])
+
+
+@router.get("/funds/{source_id}", dependencies=[WATCHERS])
+async def trail_of_fund(work: WorkDep, page: PageDep, source_id: UUID) -> FundTrail:
+    """From a fund to its projects."""
+    return await service.fund(work, source_id, page)
+
+
+@router.get("/funds/{source_id}/projects/{project_id}", dependencies=[WATCHERS])
+async def trail_of_project(work: WorkDep, page: PageDep, source_id: UUID, project_id: UUID) -> ProjectTrail:
+    """From a project to its tranches, one fund's money."""
+    return await service.project(work, source_id, project_id, page)
+
+
+@router.get("/funds/{source_id}/tranches/{tranche_id}", dependencies=[WATCHERS])
+async def trail_of_tranche(work: WorkDep, page: PageDep, source_id: UUID, tranche_id: UUID) -> TrancheTrail:
+    """From a tranche to its households, one fund's money."""
+    return await service.tranche(work, source_id, tranche_id, page)
+
+
+@router.get("/funds/{source_id}/bundle", dependencies=[CHECKERS], response_class=Response)
+async def bundle_of_fund(work: WorkDep, source_id: UUID) -> Response:
+    """The proofs of every entry of a fund (存证包): check with `daohu verify bundle.zip --key funds.vkey`."""
+    return _zip(await service.fund_bundle(work, source_id))
+
+
+@router.get("/households/{household_no}", dependencies=[WATCHERS])
+async def trail_of_household(work: WorkDep, page: PageDep, household_no: HouseholdNo) -> HouseholdTrail:
+    """From a household up to the funds it was paid from."""
+    return await service.household(work, household_no, page)
+
+
+@router.get("/households/{household_no}/bundle", dependencies=[CHECKERS], response_class=Response)
+async def bundle_of_household(work: WorkDep, household_no: HouseholdNo) -> Response:
+    """The proofs of what a household was paid, up to the receipts of the funds."""
+    return _zip(await service.household_bundle(work, household_no))
+
+
+@router.get("/gaps", dependencies=[WATCHERS])
+async def list_gaps(
+    work: WorkDep, page: PageDep, year: Annotated[int | None, Query(ge=2000, le=2100)] = None
+) -> Page[Gap]:
+    """Money that is not where it should end (资金缺口)."""
+    return await service.gaps(work, page, year=year)
+
+
+def _zip(data: bytes) -> Response:
+    return Response(data, media_type=ZIP, headers={"content-disposition": 'attachment; filename="bundle.zip"'})

@@ -1,0 +1,220 @@
+"""Use cases of the trail: down from a fund, up from a household, the proofs, and the gaps."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from services.funds.ledger import store as ledger
+from services.funds.ledger.domain import AccountKind
+from services.funds.ledger.schemas import SealOut
+from services.funds.orders.service import book_of
+from services.funds.projects import service as projects
+from services.funds.projects import store as project_store
+from services.funds.projects.domain import FundShare
+from services.funds.proofs import service as proofs
+from services.funds.proofs import store as seals
+from services.funds.proofs.bundle import MAX_ENTRIES
+from services.funds.sources import service as sources
+from services.funds.trail import domain, store
+from services.funds.trail.schemas import (
+    FundSum,
+    FundTrail,
+    Gap,
+    HouseholdNode,
+    HouseholdTrail,
+    PaymentNode,
+    ProjectNode,
+    ProjectTrail,
+    TrancheNode,
+    TrancheTrail,
+)
+from services.funds.tranches import service as tranches
+from services.funds.tranches import store as tranche_store
+from shared.errors import NotFound
+from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.work import Work
+
+
+class HouseholdUnknown(NotFound):
+    code = "household_unknown"
+
+
+class NothingFromThisFund(NotFound):
+    """The project or tranche exists, but no money of this fund is in it."""
+
+    code = "nothing_from_this_fund"
+
+
+def _after(page: PageQuery) -> str:
+    number: str = decode_cursor(page.after, str)[0] if page.after else ""
+    return number
+
+
+async def fund(work: Work, source_id: UUID, page: PageQuery) -> FundTrail:
+    """A fund and the projects its money went to."""
+    shown = await sources.show(work, source_id)
+    rows = await store.projects_of_fund(work.tx, shown.fund_no, work.area, after=_after(page), limit=page.limit + 1)
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["project_no"]))
+    shares = await project_store.shares(work.tx, work.area, [row["project_no"] for row in rows])
+    items = [_project_node(row, _of(shares[row["project_no"]], shown.fund_no)) for row in rows]
+    return FundTrail(fund=shown, items=items, next=following)
+
+
+async def project(work: Work, source_id: UUID, project_id: UUID, page: PageQuery) -> ProjectTrail:
+    """A fund's money in a project, tranche by tranche."""
+    shown = await sources.show(work, source_id)
+    row = await projects.load(work, project_id)
+    shares = await project_store.shares(work.tx, work.area, [row["project_no"]])
+    node = _project_node(row, _of(shares.get(row["project_no"], []), shown.fund_no))
+    rows = await store.tranches_of_project(work.tx, project_id, work.area, after=_after(page), limit=page.limit + 1)
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["tranche_no"]))
+    items = [await _tranche_node(work, row, shown.fund_no) for row in rows]
+    return ProjectTrail(fund_no=shown.fund_no, project=node, items=items, next=following)
+
+
+async def tranche(work: Work, source_id: UUID, tranche_id: UUID, page: PageQuery) -> TrancheTrail:
+    """A fund's money in a tranche, household by household."""
+    shown = await sources.show(work, source_id)
+    row = await tranches.load(work, tranche_id)
+    if shown.fund_no not in row["funds"]:
+        raise NothingFromThisFund("No money of this fund is in this tranche.")
+    rows = await store.households_of_tranche(
+        work.tx, row, shown.fund_no, work.area, after=_after(page), limit=page.limit + 1
+    )
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["household_no"]))
+    return TrancheTrail(
+        fund_no=shown.fund_no,
+        tranche=await _tranche_node(work, row, shown.fund_no),
+        items=[HouseholdNode.model_validate(row) for row in rows],
+        next=following,
+    )
+
+
+async def household(work: Work, household_no: str, page: PageQuery) -> HouseholdTrail:
+    """What a household was paid, and through which tranche and project out of which fund."""
+    found = await _household(work, household_no)
+    seq, fund_no = decode_cursor(page.after, int, str) if page.after else (0, "")
+    rows = await store.payments_of(work.tx, household_no, work.area, after=(seq, fund_no), limit=page.limit + 1)
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["seq"], row["earmark"]))
+    sums = await ledger.sums(work.tx, work.area, by="owner", keys=[household_no], kinds=[AccountKind.HOUSEHOLD])
+    by_fund = [FundSum(fund_no=earmark, amount_fen=fen) for (_, earmark, _), fen in sorted(sums.items())]
+    sealed = await seals.sealed_size(work.tx, book_of(found["division"]))
+    return HouseholdTrail(
+        household_no=household_no,
+        division=found["division"],
+        head_name_masked=found["head_name_masked"],
+        people=found["people"],
+        amount_fen=sum(part.amount_fen for part in by_fund),
+        by_fund=by_fund,
+        items=[_payment(work, row, sealed) for row in rows],
+        next=following,
+    )
+
+
+async def household_bundle(work: Work, household_no: str) -> bytes:
+    """The proofs (zip) of everything a household was paid: payments, holds, allocations, receipts of their funds.
+
+    Raises HouseholdUnknown, NotFound (nothing paid yet, or its entries belong to the county), NotSealedYet.
+    """
+    found = await _household(work, household_no)
+    book = book_of(found["division"])
+    payments = await store.payments_of(work.tx, household_no, work.area)
+    return await proofs.build_bundle(work, book, await store.chain_seqs(work.tx, book, payments, work.area))
+
+
+async def fund_bundle(work: Work, source_id: UUID) -> bytes:
+    """The proofs (zip) of every entry that moved money of a fund. Raises SourceUnknown, NotSealedYet, TooLarge."""
+    shown = await sources.show(work, source_id)
+    book = book_of(shown.division)
+    seqs = await store.fund_seqs(work.tx, book, shown.fund_no, work.area, MAX_ENTRIES + 1)
+    return await proofs.build_bundle(work, book, seqs)
+
+
+async def gaps(work: Work, page: PageQuery, *, year: int | None) -> Page[Gap]:
+    """Where money of the area is not where it should end (资金缺口), by kind and number."""
+    kind, number = decode_cursor(page.after, str, str) if page.after else ("", "")
+    found = await store.gaps(work.tx, work.area, year=year)
+    rows, following = page_of(
+        domain.page_of_gaps(found, (kind, number), page.limit + 1), page.limit, lambda gap: encode_cursor(*gap.key)
+    )
+    return Page(items=[_gap(gap) for gap in rows], next=following)
+
+
+def _gap(gap: domain.Gap) -> Gap:
+    zh, en = domain.TEXTS[gap.kind]
+    return Gap.model_validate(
+        {
+            "kind": gap.kind,
+            "number": gap.number,
+            "division": gap.division,
+            "amount_fen": gap.amount_fen,
+            "count": gap.count,
+            "zh": zh,
+            "en": en,
+        }
+    )
+
+
+async def _household(work: Work, household_no: str) -> Mapping[str, Any]:
+    found = await store.find_household(work.tx, household_no, work.area)
+    if found is None:
+        raise HouseholdUnknown("There is no such household in your area.")
+    return found
+
+
+def _of(shares: list[FundShare], fund_no: str) -> FundShare:
+    for share in shares:
+        if share.fund_no == fund_no:
+            return share
+    raise NothingFromThisFund("No money of this fund is in this project.")
+
+
+def _project_node(row: Mapping[str, Any], share: FundShare) -> ProjectNode:
+    return ProjectNode(
+        project_id=row["id"],
+        project_no=row["project_no"],
+        name=row["name"],
+        division=row["division"],
+        allocated_fen=share.allocated_fen,
+        left_fen=share.left_fen,
+        held_fen=share.held_fen,
+        paid_fen=share.paid_fen,
+    )
+
+
+async def _tranche_node(work: Work, row: Mapping[str, Any], fund_no: str) -> TrancheNode:
+    number = row["tranche_no"]
+    moved = await tranche_store.moved(work.tx, book_of(row["division"]), [number])
+    held, paid = (await store.held_and_paid(work.tx, fund_no, [number], work.area)).get(number, (0, 0))
+    return TrancheNode(
+        tranche_id=row["id"],
+        tranche_no=number,
+        division=row["division"],
+        households=row["households"],
+        held_fen=held,
+        paid_fen=paid,
+        held_seq=moved.get(tranche_store.held_once(number)),
+        paid_seq=moved.get(tranche_store.paid_once(number)),
+        voided_seq=moved.get(tranche_store.voided_once(number)),
+    )
+
+
+def _payment(work: Work, row: Mapping[str, Any], sealed: int) -> PaymentNode:
+    seq, book, ours = row["seq"], row["book"], work.area.covers(row["division"])
+    return PaymentNode(
+        amount_fen=row["amount_fen"],
+        book=book,
+        entry_seq=seq,
+        sealed=SealOut(index=seq - 1, size=sealed, proof=f"/funds/v1/proofs/{seq}?book={book}")
+        if seq <= sealed
+        else None,
+        paid_on=row["effective_on"],
+        fund_no=row["earmark"],
+        fund_name=row["fund_name"],
+        fund_level=row["fund_level"],
+        project_id=row["project_id"] if ours else None,
+        project_no=row["project_no"],
+        project_name=row["project_name"],
+        tranche_id=row["tranche_id"] if ours else None,
+        tranche_no=row["tranche_no"],
+    )
