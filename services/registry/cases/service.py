@@ -50,10 +50,6 @@ class CaseOpen(Refusal):
     code = "case_open"
 
 
-class DivisionUnknown(NotFound):
-    code = "division_unknown"
-
-
 class IncomeYearOut(Refusal):
     code = "income_year_not_open"
 
@@ -204,8 +200,6 @@ async def _household(work: Work, order: CaseIn) -> households.HouseholdFile:
     if order.household is None:
         assert order.household_id is not None
         return await households.load(work, order.household_id)
-    if not work.area.covers(order.household.division):
-        raise DivisionUnknown("There is no such division in your area.")
     return await households.add_candidate(work, order.household)
 
 
@@ -302,7 +296,7 @@ async def _conclude(work: Work, row: RowMapping, case: Case) -> None:
     assert case.decided_on is not None
     on, id = case.decided_on, row["household_id"]
     if row["kind"] == CaseKind.IDENTIFICATION:
-        file = await households.register(work, id, on=on, case_id=row["id"])
+        file = await households.register(work, id, on=on, case_no=row["case_no"])
         fact: HouseholdIdentified | HouseholdExited = HouseholdIdentified(
             household_id=id,
             household_no=file.household_no,
@@ -312,7 +306,7 @@ async def _conclude(work: Work, row: RowMapping, case: Case) -> None:
             decided_on=on,
         )
     else:
-        file = await households.mark_exited(work, id, on=on, case_id=row["id"])
+        file = await households.mark_exited(work, id, on=on, case_no=row["case_no"])
         fact = HouseholdExited(
             household_id=id,
             household_no=file.household_no,

@@ -97,20 +97,20 @@ async def add_candidate(work: Work, order: HouseholdIn) -> HouseholdFile:
     return _file(household)
 
 
-async def register(work: Work, household_id: UUID, *, on: date, case_id: UUID) -> HouseholdFile:
+async def register(work: Work, household_id: UUID, *, on: date, case_no: str) -> HouseholdFile:
     """Puts a candidate on the register (纳入) by a passed identification case. Raises NotACandidate."""
     row = await _row(work, household_id)
     domain.require_candidate(row["status"])
     values = {"status": domain.Status.REGISTERED.value, "identified_on": on}
-    return _file(await records.change(work, row, values, reason=f"identification case {case_id}", valid_from=on))
+    return _file(await records.change(work, row, values, reason=f"identification case {case_no}", valid_from=on))
 
 
-async def mark_exited(work: Work, household_id: UUID, *, on: date, case_id: UUID) -> HouseholdFile:
+async def mark_exited(work: Work, household_id: UUID, *, on: date, case_no: str) -> HouseholdFile:
     """Marks the exit (脱贫) by a passed exit case. Raises NotOnRegister."""
     row = await _row(work, household_id)
     domain.require_on_register(row["status"])
     values = {"status": domain.Status.EXITED.value, "exited_on": on}
-    return _file(await records.change(work, row, values, reason=f"exit case {case_id}", valid_from=on))
+    return _file(await records.change(work, row, values, reason=f"exit case {case_no}", valid_from=on))
 
 
 async def income_fen(work: Work, household_id: UUID, year: int) -> int | None:

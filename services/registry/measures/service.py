@@ -93,9 +93,9 @@ async def judge_measures(work: Work, rows: Sequence[BulkRow]) -> Judged:
 
     A row whose measure is held already with the same persons and dates is unchanged.
     """
-    found = await store.households_by_no(work.tx, [row.household_no for row in rows], work.area)
+    found = await households.find_by_numbers(work, [row.household_no for row in rows])
     held: dict[UUID, dict[Kind, Mapping[Any, Any]]] = defaultdict(dict)
-    for standing in await store.held_by(work.tx, [household["id"] for household in found.values()], work.area):
+    for standing in await store.held_by(work.tx, [household.id for household in found.values()], work.area):
         held[standing["household_id"]][_kind(standing)] = standing
     catalogues: dict[str, Catalogue] = {}
     judged = Judged([], 0, {})
@@ -105,12 +105,12 @@ async def judge_measures(work: Work, rows: Sequence[BulkRow]) -> Judged:
         if household is None:
             judged.refused[row.number] = HouseholdUnknown("There is no household of this number in your area.")
             continue
-        county = prefix_of(at_level(household["division"], Level.COUNTY) or household["division"])
-        catalogue = catalogues.get(county) or catalogues.setdefault(county, _catalogue(work, household["division"]))
-        order, mine = _in_scope(catalogue, row.order), held[household["id"]]
+        county = prefix_of(at_level(household.division, Level.COUNTY) or household.division)
+        catalogue = catalogues.get(county) or catalogues.setdefault(county, _catalogue(work, household.division))
+        order, mine = _in_scope(catalogue, row.order), held[household.id]
         try:
             kind = domain.classify(
-                catalogue, order, status=household["status"], people=household["people"], held=mine, today=work.today
+                catalogue, order, status=household.status, people=household.people, held=mine, today=work.today
             )
         except domain.MeasureGiven as given:
             before = mine[_same_kind(catalogue, order)]
@@ -131,8 +131,8 @@ async def judge_measures(work: Work, rows: Sequence[BulkRow]) -> Judged:
             judged.refused[row.number] = refusal
             continue
         mine[kind] = {}
-        values = _row(work, new_id(), household["id"], kind, order, row.remark)
-        judged.fresh.append(Fresh(values, household["division"], household["version"]))
+        values = _row(work, new_id(), household.id, kind, order, row.remark)
+        judged.fresh.append(Fresh(values, household.division, household.version))
     return Judged(judged.fresh, unchanged, judged.refused)
 
 

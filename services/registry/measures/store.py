@@ -121,19 +121,6 @@ async def held_by(tx: AsyncConnection, household_ids: Collection[UUID], area: Ar
     return rows
 
 
-async def households_by_no(tx: AsyncConnection, numbers: Collection[str], area: Area) -> dict[str, RowMapping]:
-    """The households with these numbers, as far as they lie in the area: id, household_no, division, status, people, version."""
-    found: dict[str, RowMapping] = {}
-    wanted = sorted(set(numbers))
-    columns = households.c
-    for start in range(0, len(wanted), CHUNK):
-        query = select(
-            columns.id, columns.household_no, columns.division, columns.status, columns.people, columns.version
-        ).where(columns.household_no.in_(wanted[start : start + CHUNK]), in_area(columns.division, area))
-        found |= {row["household_no"]: row for row in (await tx.execute(query)).mappings()}
-    return found
-
-
 async def list_measures(
     tx: AsyncConnection,
     area: Area,
