@@ -6,7 +6,7 @@ from typing import Any
 from services.registry.divisions import domain, store
 from services.registry.divisions.imports import DIVISIONS
 from services.registry.divisions.schemas import DivisionOut
-from services.registry.imports.kinds import ImportKind, Prepared, Tally
+from services.registry.imports.kinds import REGISTRARS, ImportKind, Prepared, Tally
 from shared.events.registry import DivisionRecorded
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.scope import Level, is_division
@@ -72,7 +72,7 @@ async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     return Prepared((checked,), write)
 
 
-KIND = ImportKind("divisions", "行政区划", (DIVISIONS,), prepare)
+KIND = ImportKind("divisions", "行政区划", (DIVISIONS,), prepare, REGISTRARS)
 
 
 def _judge(work: Work, checked: Checked, row: ValidRow, known: set[str]) -> RowError | None:

@@ -1,9 +1,20 @@
 """The sheets of households (户) and people (人) as county offices fill them in, and their two import kinds."""
 
 from services.registry.households import codes
+from services.registry.texts import holds_personal_number
 from shared.scope import Level
-from shared.sheets import Column, SheetSpec, cells
+from shared.sheets import CellError, Column, SheetSpec, cells
 from shared.sheets.personal import id_number
+
+
+def _remark(cell: str) -> str:
+    text: str = cells.text(200)(cell)
+    if holds_personal_number(text):
+        raise CellError(
+            "personal_number", "请勿填写身份证号、电话或银行卡号。", "Leave out ID numbers, phones and bank cards."
+        )
+    return text
+
 
 INCOME_YEARS = range(2013, 2021)
 """Years with a column of their own: the years of the register."""
@@ -78,7 +89,7 @@ HOUSEHOLDS = SheetSpec(
             )
             for year in INCOME_YEARS
         ),
-        Column("remark", ("备注", "remark"), cells.text(200), required=False, fold=False),
+        Column("remark", ("备注", "remark"), _remark, required=False, fold=False),
     ),
     unique=(("household_no",),),
 )

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.registry.divisions import service as divisions
 from services.registry.households import codes, domain, records, store
 from services.registry.households.imports import HOUSEHOLDS, INCOME_YEARS, PEOPLE
-from services.registry.imports.kinds import SLICE, ImportKind, Prepared, Tally
+from services.registry.imports.kinds import REGISTRARS, SLICE, ImportKind, Prepared, Tally
 from shared.ids import new_id
 from shared.sheets import Checked, RowError, ValidRow
 from shared.work import Work
@@ -72,8 +72,8 @@ async def prepare_people(work: Work, sheets: Sequence[Checked | None]) -> Prepar
 
 
 KINDS = (
-    ImportKind("households", "户与人", (HOUSEHOLDS, PEOPLE), prepare_households),
-    ImportKind("people", "人", (PEOPLE,), prepare_people),
+    ImportKind("households", "户与人", (HOUSEHOLDS, PEOPLE), prepare_households, REGISTRARS),
+    ImportKind("people", "人", (PEOPLE,), prepare_people, REGISTRARS),
 )
 
 

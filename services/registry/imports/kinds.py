@@ -3,8 +3,13 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from shared.roles import Role
 from shared.sheets import Checked, SheetSpec
 from shared.work import Work
+
+IMPORTERS = (Role.COUNTY_ADMIN, Role.STATISTICS, Role.POVERTY_OFFICE, Role.TOWN_OFFICE)
+REGISTRARS = (Role.COUNTY_ADMIN, Role.STATISTICS, Role.TOWN_OFFICE)
+"""Registration is the statistics bureau's and the towns' (REG-006, REG-005), not the poverty office's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class ImportKind:
     title: str
     specs: tuple[SheetSpec, ...]
     prepare: Prepare
+    roles: tuple[Role, ...] = IMPORTERS
 
 
 SLICE = 2_000
