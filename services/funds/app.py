@@ -1,8 +1,5 @@
 """Wiring of the funds service, nothing else."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 from fastapi import FastAPI
 
 from services.funds.api import ROUTERS
