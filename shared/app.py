@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import orjson
@@ -28,16 +28,20 @@ PUBLIC = {
 }
 """Routes every service has that ask for no token, with the reason. Rooms name theirs with `public(reason)`."""
 
-Extra = Callable[[Service], AbstractAsyncContextManager[None]]
+Resources = Mapping[str, Callable[[Service], AbstractAsyncContextManager[Any]]]
+"""What a service holds open while it runs, by the name it has in `app.state`: the ledger's writer, a gateway."""
 
 
-def build(service: Service, routers: Sequence[APIRouter], *, title: str, extra: Extra | None = None) -> FastAPI:
-    """The app of a service. `extra` is a context the service needs around its own life (the ledger's writer, a gateway)."""
+def build(service: Service, routers: Sequence[APIRouter], *, title: str, resources: Resources | None = None) -> FastAPI:
+    """The app of a service. Its resources open before its loops start and close after they stop."""
     prefix = f"/{service.name}"
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with extra(service) if extra else _nothing():
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(service.database.close)
+            for name, opened in (resources or {}).items():
+                setattr(app.state, name, await stack.enter_async_context(opened(service)))
             await service.start()
             try:
                 yield
@@ -66,11 +70,6 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, extra: 
     )
     app.add_middleware(AccessLog, log=service.log)
     return app
-
-
-@asynccontextmanager
-async def _nothing() -> AsyncIterator[None]:
-    yield
 
 
 def _health(app: FastAPI, service: Service, prefix: str) -> None:

@@ -115,8 +115,8 @@ class Service:
             await asyncio.wait_for(self.group.stop(), self.settings.stop_seconds)
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks, timeout=self.settings.stop_seconds) if self._tasks else None
-        await self.database.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self.settings.stop_seconds)
 
     async def ready(self) -> dict[str, str]:
         """Name → "ok" or what is the matter. A service is ready when all are ok."""

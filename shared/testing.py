@@ -14,7 +14,7 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
 from shared import keys, tables
-from shared.app import Extra, build
+from shared.app import Resources, build
 from shared.bus import LocalBus
 from shared.clock import MovableClock, county_instant
 from shared.consumer import Handler
@@ -117,7 +117,7 @@ async def running(
     *,
     handlers: Sequence[Handler] = (),
     jobs: Sequence[Job] = (),
-    extra: Extra | None = None,
+    resources: Resources | None = None,
     start: datetime = START,
 ) -> AsyncIterator[Running]:
     """Runs a service (or some rooms of it) on a fresh schema. Loops do not run unless `settings.role` says so: jobs are called by the test."""
@@ -129,7 +129,7 @@ async def running(
     async with service.database.write() as tx:
         await tx.run_sync(tables.metadata.create_all)
         await tx.run_sync(metadata.create_all)
-    app = build(service, routers, title=settings.service, extra=extra)
+    app = build(service, routers, title=settings.service, resources=resources)
     async with app.router.lifespan_context(app):
         assert isinstance(service.clock, MovableClock)
         live = Running(service, app, service.clock)  # a second clock on the same file would lag behind when this one is moved

@@ -171,11 +171,8 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
 
 @pytest.fixture
 async def county(tmp_path: Path) -> AsyncIterator[County]:
-    async with (
-        running(settings_for(Settings, tmp_path), metadata, ROUTERS, handlers=HANDLERS) as live,
-        open_ledger(live.service) as writer,
-    ):
-        live.app.state.ledger = writer
+    settings, resources = settings_for(Settings, tmp_path), {"ledger": open_ledger}
+    async with running(settings, metadata, ROUTERS, handlers=HANDLERS, resources=resources) as live:
         yield County(live)
 
 
