@@ -40,7 +40,9 @@ def test_a_week_is_named_by_its_days():
 
 
 def test_seventy_units_are_one_part_and_seventy_one_are_two():
-    assert [len(parts("扶" * length)) for length in (0, SINGLE_UNITS, SINGLE_UNITS + 1, 2 * PART_UNITS, 2 * PART_UNITS + 1)] == [0, 1, 2, 2, 3]
+    assert [
+        len(parts("扶" * length)) for length in (0, SINGLE_UNITS, SINGLE_UNITS + 1, 2 * PART_UNITS, 2 * PART_UNITS + 1)
+    ] == [0, 1, 2, 2, 3]
 
 
 def test_a_character_of_two_units_is_not_split():
