@@ -1,0 +1,5 @@
+"""Clock-driven work of the registry."""
+
+from services.registry.imports.service import JOBS as IMPORTS
+
+JOBS = (*IMPORTS,)
