@@ -55,7 +55,6 @@ measures = Table(
     Column("version", Integer, nullable=False),
     UniqueConstraint("client", "client_ref"),
 )
-Index("ix_measure_counted", measures.c.year, measures.c.scope, measures.c.pathway, measures.c.household_id)
 Index("ix_measure_household", measures.c.household_id)
 Index(
     "uq_measure_held",

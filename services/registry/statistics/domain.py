@@ -4,7 +4,6 @@ Source: policy-rules.md 7.1 - a pathway's total is DISTINCT households, health c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from services.registry.measures.domain import Catalogue, Pathway
@@ -21,14 +20,6 @@ class ScopeUnknown(Refusal):
 
 class DivisionNeeded(Refusal):
     code = "division_needed"
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """Households (户) and people (人)."""
-
-    households: int = 0
-    people: int = 0
 
 
 def scopes_asked(catalogue: Catalogue, scope: str | None) -> list[tuple[Pathway, str]]:

@@ -1,5 +1,7 @@
 """Use cases of statistics: every number is counted when it is asked for, in the caller's area."""
 
+from sqlalchemy import RowMapping
+
 from services.registry.measures.domain import read_catalogue
 from services.registry.statistics import domain, store
 from services.registry.statistics.schemas import CountOut, DivisionOut, HouseholdsOut, PathwayOut, PathwaysOut
@@ -19,27 +21,21 @@ async def count_pathways(work: Work, *, scope: str | None, year: int | None, div
     asked = domain.scopes_asked(catalogue, scope)
     keys = [(pathway.key, its_scope) for pathway, its_scope in asked]
     within = Area.of([division]) if division else None
-    totals = await store.count_pathways(work.tx, work.area, within=within, asked=keys, year=year, on=on)
-    parts = await store.count_subs(work.tx, work.area, within=within, asked=keys, year=year, on=on)
-    total_of = {row["pathway"]: domain.Count(row["households"], row["people"]) for row in totals}
-    part_of = {(row["pathway"], row["sub"]): row for row in parts}
+    rows = await store.count_pathways(work.tx, work.area, within=within, asked=keys, year=year, on=on)
+    count_of = {(row["pathway"], row["sub"]): row for row in rows}
     pathways = {}
     for pathway, its_scope in asked:
-        total = total_of.get(pathway.key, domain.Count())
-        subs = {}
-        for sub in pathway.subs:
-            row = part_of.get((pathway.key, sub.key))
-            subs[sub.name] = CountOut(
-                households=row["households"] if row else 0,
-                people=row["persons" if sub.in_persons else "people"] if row else 0,
-            )
+        whole = _count(count_of.get((pathway.key, None)), in_persons=False)
+        subs = {
+            sub.name: _count(count_of.get((pathway.key, sub.key)), in_persons=sub.in_persons) for sub in pathway.subs
+        }
         pathways[pathway.key] = PathwayOut(
             name=pathway.name,
             name_en=pathway.name_en,
             scope=its_scope,
             year=year,
-            households=total.households,
-            people=total.people,
+            households=whole.households,
+            people=whole.people,
             subs=subs,
         )
     return PathwaysOut(pathways=pathways)
@@ -58,6 +54,12 @@ async def count_households(work: Work, *, level: Level, division: str | None) ->
         for code, statuses in by_division.items()
     ]
     return HouseholdsOut(level=level, divisions=divisions, total=_sum([division.total for division in divisions]))
+
+
+def _count(row: RowMapping | None, *, in_persons: bool) -> CountOut:
+    if row is None:
+        return CountOut(households=0, people=0)
+    return CountOut(households=row["households"], people=row["persons" if in_persons else "people"])
 
 
 def _sum(counts: list[CountOut]) -> CountOut:
