@@ -130,14 +130,14 @@ class _Audit:
     async def run(self) -> None:
         rows = await self.source.rows("accounts", self.book)
         self.accounts = {row[0]: AccountKey(row[2], row[3], row[4]) for row in rows}
-        signed = {row[0]: bytes(row[1]) for row in await self.source.rows("checkpoints", self.book)}
+        signed = {row[0]: _raw(row[1]) for row in await self.source.rows("checkpoints", self.book)}
         after = 0
         while entries := await self.source.rows("entries", self.book, after, PAGE):
             last = entries[-1][0]
             lines: dict[int, list[Any]] = {}
             for line in await self.source.rows("postings", self.book, after, last):
                 lines.setdefault(line[0], []).append(line)
-            leaves = {place: bytes(hash) for place, hash in await self.source.rows("leaves", self.book, after, last)}
+            leaves = {place: _raw(hash) for place, hash in await self.source.rows("leaves", self.book, after, last)}
             for entry in entries:
                 self._entry(entry, lines, leaves.get(entry[0] - 1), signed)
             for seq in lines:
@@ -151,7 +151,7 @@ class _Audit:
         self._ending()
 
     def _entry(self, row: Any, lines: dict[int, list[Any]], leaf: bytes | None, signed: dict[int, bytes]) -> None:
-        seq, body, digest, linked = row[0], bytes(row[1]), bytes(row[2]), bytes(row[3])
+        seq, body, digest, linked = row[0], _raw(row[1]), _raw(row[2]), _raw(row[3])
         for missing in range(self.head.seq + 1, min(seq, self.head.seq + 1 + MAX_PROBLEMS)):
             self.report.wrong(missing, "it is missing")
             self._add(self._posted(lines.pop(missing, [])))
@@ -200,7 +200,7 @@ class _Audit:
                 for p in said["postings"]
             ]
             wrong = [name for name, value in zip(_SAID, row[5:], strict=True) if _text(value) != said[name]]
-            if said["book"] != self.book or said["request_hash"] != bytes(row[4]).hex():
+            if said["book"] != self.book or said["request_hash"] != _raw(row[4]).hex():
                 wrong.append("book or request_hash")
         except (ValueError, KeyError, TypeError):
             return "its body cannot be read"
@@ -221,7 +221,7 @@ class _Audit:
         for key in sorted(left):
             self.report.wrong(None, f"account {key.name} is missing")
         heads = await self.source.rows("head", self.book)
-        if [(row[0], bytes(row[1])) for row in heads] != (
+        if [(row[0], _raw(row[1])) for row in heads] != (
             [(self.head.seq, self.head.link)] if self.report.entries else []
         ):
             self.report.wrong(None, f"the head of the book is not its last entry, {self.head.seq}")
@@ -250,3 +250,8 @@ def _text(value: object) -> object:
     if isinstance(value, datetime):
         return domain.instant_text(value.astimezone(UTC))
     return value.isoformat() if isinstance(value, date) else value
+
+
+def _raw(value: Any) -> bytes:
+    """A column of bytes; whoever edits an SQLite file by hand may leave text there, or nothing."""
+    return value.encode() if isinstance(value, str) else bytes(value or b"")

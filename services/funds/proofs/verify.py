@@ -5,6 +5,7 @@ body and the link before; its postings conserve every fund; and every byte of th
 """
 
 import io
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -98,31 +99,38 @@ def verify_bundle(path: Path, keys: Sequence[VerifierKey]) -> Report:
         report.wrong(None, f"the file is larger than {MAX_BUNDLE_BYTES} bytes: not a bundle")
         return report
     data = path.read_bytes()
-    members = _members(data, report)
-    if bundle.CHECKPOINT not in members or bundle.MANIFEST not in members:
-        report.wrong(None, "checkpoint or manifest is missing: not a bundle, or a damaged one")
-        return report
+    members, damaged = _members(data)
+    numbers = sorted({seq for name in [*members, *damaged] if (seq := bundle.entry_named(name)) is not None})
     try:
         note = members[bundle.CHECKPOINT].decode()
         report.checkpoint = open_checkpoint(note, keys)
-    except (BadNote, UnicodeDecodeError) as error:
-        report.wrong(None, f"checkpoint (of every entry in it): {error}")
+    except KeyError:
+        _wrong_for_all(report, numbers, "the checkpoint it stands under is missing or damaged")
         return report
-    numbers = sorted({seq for name in members if (seq := bundle.entry_named(name)) is not None})
-    links: dict[int, bytes] = {}
-    genesis = domain.genesis(report.checkpoint.origin.rpartition("/")[2])
-    links[0] = genesis.link
+    except (BadNote, UnicodeDecodeError) as error:
+        _wrong_for_all(report, numbers, f"the checkpoint it stands under cannot be trusted: {error}")
+        return report
+    links = {0: domain.genesis(report.checkpoint.origin.rpartition("/")[2]).link}
     for seq in numbers:
         record, proof = members.get(bundle.record_name(seq)), members.get(bundle.proof_name(seq))
         report.entries.append(seq)
         if record is None or proof is None:
-            report.wrong(seq, "its record or its proof is missing")
+            report.wrong(seq, "its record or its proof is missing or damaged")
         elif what := _entry_problem(seq, record, proof, note, report.checkpoint, links):
             report.wrong(seq, what)
-    _check_manifest(report, members)
+    if not numbers:
+        report.wrong(None, "there is no entry in it")
+    _check_manifest(report, members, damaged)
     if not report.problems:
         _check_frame(report, data, members)
     return report
+
+
+def _wrong_for_all(report: Report, numbers: Sequence[int], what: str) -> None:
+    for seq in numbers:
+        report.wrong(seq, what)
+    if not numbers:
+        report.wrong(None, what)
 
 
 def _entry_problem(
@@ -150,45 +158,43 @@ def _entry_problem(
     return None
 
 
-def _members(data: bytes, report: Report) -> dict[str, bytes]:
-    """The files in the zip; what cannot be read is reported and left out."""
+def _members(data: bytes) -> tuple[dict[str, bytes], set[str]]:
+    """The files in the zip, and the names of those that cannot be read."""
     members: dict[str, bytes] = {}
+    damaged: set[str] = set()
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             for info in archive.infolist():
-                if info.filename in members or info.file_size > MAX_MEMBER_BYTES or info.flag_bits & 1:
-                    report.wrong(bundle.entry_named(info.filename), f"{info.filename} is doubled, too large or locked")
+                if info.filename in members or info.file_size > MAX_MEMBER_BYTES:
+                    damaged.add(info.filename)
                     continue
                 try:
                     members[info.filename] = archive.read(info)
-                except Exception as error:  # zlib, struct, zipfile … each has its own
-                    report.wrong(
-                        bundle.entry_named(info.filename), f"{info.filename} is damaged ({type(error).__name__})"
-                    )
-    except Exception as error:
-        report.wrong(_first_named(data), f"the zip is damaged and cannot be opened ({type(error).__name__})")
-    return members
+                except Exception:  # zlib, struct, zipfile … each has its own
+                    damaged.add(info.filename)
+    except Exception:
+        members.clear()
+    if not any(bundle.entry_named(name) for name in members):
+        # A zip without a good directory: the names inside it still say which entries it was about.
+        damaged.update(name.decode() for name in re.findall(rb"records/\d{12}\.json", data))
+    return members, damaged
 
 
-def _first_named(data: bytes) -> int | None:
-    """For a zip without a readable directory: the first entry found in it, so that the person knows which file this was."""
-    at = data.find(b"records/")
-    return bundle.entry_named(data[at : at + len(bundle.record_name(0))].decode(errors="replace")) if at >= 0 else None
-
-
-def _check_manifest(report: Report, members: dict[str, bytes]) -> None:
+def _check_manifest(report: Report, members: dict[str, bytes], damaged: set[str]) -> None:
     assert report.checkpoint is not None
     known = {bundle.CHECKPOINT, bundle.MANIFEST}
     for seq in report.entries:
         known |= {bundle.record_name(seq), bundle.proof_name(seq)}
-    for name in sorted(set(members) - known):
-        report.wrong(bundle.entry_named(name), f"{name} does not belong in a bundle")
+    for name in sorted((set(members) | damaged) - known):
+        about = bundle.entry_named(name)
+        _wrong_for_all(report, report.entries if about is None else [about], f"{name!r} does not belong in its bundle")
     if report.problems:
         return
-    expected, found = bundle.manifest(report.checkpoint, report.entries, members), members[bundle.MANIFEST]
+    expected, found = bundle.manifest(report.checkpoint, report.entries, members), members.get(bundle.MANIFEST, b"")
     if expected != found:
         lines = zip(report.entries, expected.splitlines()[1:], found.splitlines()[1:], strict=False)
-        report.wrong(next((seq for seq, ours, theirs in lines if ours != theirs), None), "the manifest says otherwise")
+        named = [seq for seq, ours, theirs in lines if ours.rstrip(b",") != theirs.rstrip(b",")]
+        _wrong_for_all(report, named[:1] or report.entries, "the manifest says otherwise")
 
 
 def _check_frame(report: Report, data: bytes, members: dict[str, bytes]) -> None:
@@ -210,10 +216,9 @@ def _check_frame(report: Report, data: bytes, members: dict[str, bytes]) -> None
             before = [info]
             break
         central -= length
-    report.wrong(
-        bundle.entry_named(before[-1].filename),
-        f"the zip was changed at byte {differing[0]} (beside {before[-1].filename})",
-    )
+    seq = bundle.entry_named(before[-1].filename)
+    what = f"the zip was changed at byte {differing[0]}, beside {before[-1].filename}"
+    _wrong_for_all(report, report.entries if seq is None else [seq], what)
 
 
 def _directory_at(data: bytes) -> int:
