@@ -1,6 +1,6 @@
 """A registry to test: its rooms on a fresh database, households with people, a county's callers."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import count
@@ -9,24 +9,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from fastapi import APIRouter
 
-from services.registry.cases.api import router as cases
+from services.registry.api import ROUTERS
 from services.registry.divisions import store as divisions
 from services.registry.households import service as households
 from services.registry.households.schemas import HouseholdIn
-from services.registry.measures.api import router as measures
 from services.registry.settings import Settings
-from services.registry.statistics.api import router as statistics
 from services.registry.tables import metadata
-from services.registry.visits.api import router as visits
 from shared.events.base import Event
 from shared.pii import TEST_ID_AREA, make_check_digit
 from shared.roles import Role
 from shared.scope import level_of, parent_of
 from shared.testing import COUNTY, OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Client, Running, running, settings_for
 
-ROUTERS: Sequence[APIRouter] = (cases, measures, statistics, visits)
 IDENTIFIED = date(2014, 5, 1)
 LINE_2016_FEN = 295_200
 

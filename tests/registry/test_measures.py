@@ -186,3 +186,27 @@ async def test_a_candidate_gets_no_measures_yet(small):
     candidate = await small.candidate()
     errors, _ = await load(small, [row(2, candidate.household_no)])
     assert [(e.column, e.code) for e in errors] == [("户编号", "wrong_status")]
+
+
+async def test_a_csv_file_gives_measures_or_says_which_cell_is_wrong(small):
+    household = await small.household()
+    head = "户编号,脱贫路径,子类,统计口径,年度,人数,开始日期"
+    good, wrong = (
+        f"{household.household_no},产业扶持,茶饮,,2016,,2016/3/1",
+        f"{household.household_no},产业扶持,捕鱼,,2016,,2016-03-01",
+    )
+
+    async def send(*rows):
+        answer = await small.office.post(
+            "/registry/v1/imports/measures", content="\n".join((head, *rows)).encode("gb18030")
+        )
+        assert answer.status_code < 300, answer.text
+        return answer.json()
+
+    refused = await send(good, wrong)
+    assert (refused["accepted"], refused["created"]) == (1, 0)
+    assert [(e["row"], e["column"], e["code"]) for e in refused["errors"]] == [(3, "子类", "sub_unknown")]
+    assert (await small.office.get(PATH)).json()["items"] == []
+    assert (await send(good))["created"] == 1
+    [measure] = (await small.office.get(PATH)).json()["items"]
+    assert (measure["pathway"], measure["started_on"]) == ("industry", "2016-03-01")

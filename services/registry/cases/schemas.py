@@ -182,6 +182,7 @@ class NoticeOut(BaseModel):
     kind: CaseKind
     step: str
     division: str
+    division_name: str
     head_name_masked: str
     people: int
     place: str

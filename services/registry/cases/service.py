@@ -33,6 +33,7 @@ from services.registry.cases.schemas import (
     ObjectionOut,
     ObjectionReplyIn,
 )
+from services.registry.divisions import service as divisions
 from services.registry.households import service as households
 from shared.errors import NotFound, Refusal, Stale
 from shared.events.registry import HouseholdExited, HouseholdIdentified
@@ -134,7 +135,13 @@ async def post_notice(work: Work, case_id: UUID, order: NoticeIn, match: Match) 
     match(row["version"])
     after = domain.act(case, Notice(order.step), caller=work.caller, today=work.today, known=Circumstances(Fraction(1)))
     household = await households.load(work, row["household_id"])
-    facts = {"place": order.place, "people": household.people, "head_name_masked": household.head_name_masked}
+    village = await divisions.show(work, household.division)
+    facts = {
+        "place": order.place,
+        "division_name": village.name,
+        "people": household.people,
+        "head_name_masked": household.head_name_masked,
+    }
     await _move(work, row, after, Notice(order.step), order.step, facts=facts)
     return (await list_notices(work, case_id))[-1]
 

@@ -94,20 +94,19 @@ def notice_out(row: RowMapping, procedure: Procedure, act: RowMapping) -> Notice
     ends_on = posted_on + timedelta(days=step.days)
     kind = CaseKind(row["kind"])
     zh, en = _PURPOSE[kind]
-    head, people = facts["head_name_masked"], facts["people"]
+    head, people, village = facts["head_name_masked"], facts["people"], facts["division_name"]
     if step.kind is StepKind.PUBLICITY:
-        text_zh = (
-            f"公示：户主{head}，家庭人口{people}人，拟{zh}。公示期{posted_on}至{ends_on}，如有异议请在公示期内提出。"
-        )
-        text_en = f"Publicity: the household of {head}, {people} people, is to {en}. From {posted_on} to {ends_on}; objections are heard until then."
+        text_zh = f"公示：{village}户主{head}，家庭人口{people}人，拟{zh}。公示期{posted_on}至{ends_on}，如有异议请在公示期内提出。"
+        text_en = f"Publicity: the household of {head} in {village}, {people} people, is to {en}. From {posted_on} to {ends_on}; objections are heard until then."
     else:
-        text_zh = f"公告：户主{head}，家庭人口{people}人，经审定{zh}。公告期{posted_on}至{ends_on}。"
-        text_en = f"Announcement: it was decided that the household of {head}, {people} people, shall {en}. From {posted_on} to {ends_on}."
+        text_zh = f"公告：{village}户主{head}，家庭人口{people}人，经审定{zh}。公告期{posted_on}至{ends_on}。"
+        text_en = f"Announcement: it was decided that the household of {head} in {village}, {people} people, shall {en}. From {posted_on} to {ends_on}."
     return NoticeOut(
         case_id=row["id"],
         kind=kind,
         step=step.key,
         division=row["division"],
+        division_name=village,
         head_name_masked=head,
         people=people,
         place=facts["place"],
