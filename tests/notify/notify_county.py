@@ -42,7 +42,7 @@ class County:
 
     async def person(self, cadre_no: str, phone: str, post: Post = Post.TOWN_CHIEF, division: str = TOWN) -> None:
         await self.appoint(cadre_no, post, division)
-        assert (await self.enter_phones({cadre_no: phone})).status_code == 200
+        assert (await self.enter_phones({cadre_no: phone})).status_code == 201
 
     async def enter_brief(self, week: str = WEEK, tasks: tuple[str, ...] = ("核实退出户收入", "完成搬迁入住")) -> Any:
         order = {"division": COUNTY, "week": week, "tasks": list(tasks)}

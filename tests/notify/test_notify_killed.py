@@ -38,7 +38,7 @@ async def test_workers_killed_with_9_prompt_each_person_once(postgres_url: str, 
         county, luck = County(live), random.Random(9)
         for number in PEOPLE:
             await county.appoint(number)
-        assert (await county.enter_phones(PEOPLE)).status_code == 200
+        assert (await county.enter_phones(PEOPLE)).status_code == 201
         await county.enter_brief()
         live.clock.move_to(county_instant(date(2016, 11, 7), 9))
 

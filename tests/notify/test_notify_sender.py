@@ -255,7 +255,7 @@ async def test_several_senders_killed_at_any_point_send_each_person_one_prompt(
         county = County(live)
         for number in people:
             await county.appoint(number)
-        assert (await county.enter_phones(people)).status_code == 200
+        assert (await county.enter_phones(people)).status_code == 201
         await county.enter_brief()
         live.clock.move_to(MONDAY_AT_NINE)
         gateway = Troubled(seed)

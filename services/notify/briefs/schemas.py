@@ -11,7 +11,7 @@ from services.notify.weeks.domain import WEEK_PATTERN
 from shared.events.base import Division
 from shared.http import In
 
-Task = Annotated[str, Field(min_length=1, max_length=MAX_TASK_LENGTH, pattern=r"^[^\r\n]*$")]
+Task = Annotated[str, Field(min_length=1, max_length=MAX_TASK_LENGTH, pattern=r"^[^\x00-\x1f\x7f]*$")]
 Tasks = Annotated[list[Task], Field(min_length=1, max_length=MAX_TASKS)]
 
 

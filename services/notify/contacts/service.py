@@ -1,16 +1,17 @@
 """Use cases of contacts: hear posts and places, import phones, show who is reached how."""
 
+import asyncio
+from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
 from services.notify.contacts import store
-from services.notify.contacts.domain import Appointment
+from services.notify.contacts.domain import Appointment, Mode, State, import_state
 from services.notify.contacts.schemas import ImportOut, RecipientOut, RowProblem
 from services.notify.contacts.sheet import CONTACTS
 from services.notify.contacts.store import Phone
 from services.notify.outbound.text import Language
 from shared import sheets
-from shared.errors import NotFound, Refusal
+from shared.errors import NotFound
 from shared.events.assessment import CadreAppointed
 from shared.events.registry import DivisionRecorded
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
@@ -19,19 +20,11 @@ from shared.scope import EVERYWHERE, Level, at_level
 from shared.sheets import Checked, RowError, ValidRow
 from shared.work import Work
 
-MAX_ERRORS = 100
+SHOWN_ERRORS = 100
 """Row errors in one answer."""
 
 PHONE = "phone"
 """Kind of the blind index."""
-
-Mode = Literal["all", "valid"]
-
-
-class FileHasErrors(Refusal):
-    """A file with wrong rows changes nothing unless the good ones are asked for."""
-
-    code = "file_has_errors"
 
 
 async def hear_appointment(work: Work, event: CadreAppointed) -> None:
@@ -49,46 +42,74 @@ async def hear_division(work: Work, event: DivisionRecorded) -> None:
 
 
 async def import_contacts(work: Work, data: bytes, *, mode: Mode, dry_run: bool) -> ImportOut:
-    """Enters the phones of a file. With `mode="all"` a file with wrong rows changes nothing.
+    """Enters the phones of a file (导入联系方式). With mode `all` one wrong row and nothing is taken over.
 
-    Raises WrongFile, FileTooLarge (the file as a whole), FileHasErrors (409, with the errors by row and column).
+    Raises WrongFile or FileTooLarge for a file that cannot be read as this sheet.
     """
-    checked = sheets.check(sheets.read(data, CONTACTS))
-    rows = len(checked.valid) + checked.rejected
-    checked, sealed, unchanged = await _against_database(work, checked)
-    outcome = ImportOut(
-        rows=rows,
-        accepted=len(checked.valid),
-        unchanged=unchanged,
-        rejected=checked.rejected,
-        applied=not dry_run and (mode == "valid" or not checked.errors),
-        errors=[
-            RowProblem(row=e.row, column=e.column, code=e.code, zh=e.zh, en=e.en) for e in checked.errors[:MAX_ERRORS]
-        ],
+    checked = await asyncio.to_thread(lambda: sheets.check(sheets.read(data, CONTACTS)))
+    plan = await _plan(work, checked)
+    state = import_state(mode, dry_run=dry_run, wrong=plan.checked.rejected)
+    if state is State.APPLIED:
+        await store.keep_phones(work.tx, [*plan.created, *plan.changed], at=work.now)
+    accepted, applied = len(plan.checked.valid), state is State.APPLIED
+    return ImportOut(
+        mode=mode,
+        dry_run=dry_run,
+        state=state,
+        rows=accepted + plan.checked.rejected,
+        accepted=accepted,
+        rejected=plan.checked.rejected,
+        created=len(plan.created) if applied else 0,
+        changed=len(plan.changed) if applied else 0,
+        unchanged=accepted - len(plan.created) - len(plan.changed) if applied else 0,
+        errors=[_problem(error) for error in plan.checked.errors[:SHOWN_ERRORS]],
     )
-    if checked.errors and mode == "all" and not dry_run:
-        raise FileHasErrors(
-            "Correct the rows named here, or import the good ones with mode=valid.", import_result=outcome.model_dump()
-        )
-    if outcome.applied:
-        await store.keep_phones(work.tx, sealed, at=work.now)
-    return outcome
 
 
-async def _against_database(work: Work, checked: Checked) -> tuple[Checked, list[Phone], int]:
-    """Good rows that the database refuses become errors. Returns what is new or different, sealed, and how many rows change nothing."""
-    cadre_nos = [row.values["cadre_no"] for row in checked.valid]
-    known = {a.cadre_no for a in await store.appointments_of(work.tx, cadre_nos, work.area)}
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What taking a file over would do: rows sorted by the database too, and the phones to enter, sealed."""
+
+    checked: Checked
+    created: list[Phone]
+    changed: list[Phone]
+
+
+async def _plan(work: Work, checked: Checked) -> Plan:
+    known = await _known(work, checked)
     indexes = {row.number: work.vault.blind(row.values["phone"], kind=PHONE) for row in checked.valid}
-    # A number is taken wherever its holder is: the county must not learn whose it is, only that it is taken.
+    # A number is taken wherever its holder is: the caller learns that it is taken, not by whom.
     holders = await store.cadres_by_phone(work.tx, indexes.values(), EVERYWHERE)
     while errors := [
         error for row in checked.valid if (error := _refused(checked, row, known, holders.get(indexes[row.number])))
     ]:
         checked = checked.without(errors)  # a row that fails may have been about to free the number of another
     before = await store.phones_of(work.tx, [row.values["cadre_no"] for row in checked.valid], work.area)
-    changed = [row for row in checked.valid if not _same(before.get(row.values["cadre_no"]), row, indexes[row.number])]
-    return checked, [_seal(work, row, indexes[row.number]) for row in changed], len(checked.valid) - len(changed)
+    plan = Plan(checked, [], [])
+    for row in checked.valid:
+        old = before.get(row.values["cadre_no"])
+        if old is None:
+            plan.created.append(_seal(work, row, indexes[row.number]))
+        elif (old.phone_index, old.language) != (indexes[row.number], row.values["language"] or Language.ZH):
+            plan.changed.append(_seal(work, row, indexes[row.number]))
+    return plan
+
+
+async def _known(work: Work, checked: Checked) -> set[str]:
+    cadre_nos = [row.values["cadre_no"] for row in checked.valid]
+    return {appointment.cadre_no for appointment in await store.appointments_of(work.tx, cadre_nos, work.area)}
+
+
+def _problem(error: RowError) -> RowProblem:
+    return RowProblem(
+        sheet=error.sheet,
+        row=error.row,
+        column=error.column,
+        code=error.code,
+        zh=error.zh,
+        en=error.en,
+        message=f"{error.zh} {error.en}",
+    )
 
 
 def _refused(checked: Checked, row: ValidRow, known: set[str], holder: str | None) -> RowError | None:
@@ -105,14 +126,6 @@ def _refused(checked: Checked, row: ValidRow, known: set[str], holder: str | Non
             row, "phone", "phone_taken", "此手机号已登记给其他干部。", "This number belongs to another cadre."
         )
     return None
-
-
-def _same(before: Phone | None, row: ValidRow, index: str) -> bool:
-    return (
-        before is not None
-        and before.phone_index == index
-        and before.language == (row.values["language"] or Language.ZH)
-    )
 
 
 def _seal(work: Work, row: ValidRow, index: str) -> Phone:

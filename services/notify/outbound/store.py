@@ -47,13 +47,13 @@ prompts = Table(
     Column("reason", String(32)),
     Column("text", Text, nullable=False),
     Column("closes_at", Instant, nullable=False),
-    Column("attempt", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False, info={"volatile": True}),
     # Until when a sender has it, or before when it is not tried again: by the machine's clock, the others by the county's.
     Column("lease_until", Instant),
     Column("planned_at", Instant, nullable=False),
     Column("sent_at", Instant),
     Column("delivered_at", Instant),
-    Column("version", Integer, nullable=False),
+    Column("version", Integer, nullable=False, info={"volatile": True}),
     UniqueConstraint("campaign", "week", "cadre_no"),
 )
 _open = prompts.c.state.in_(["held", "planned", "sending", "accepted"])
@@ -63,7 +63,7 @@ Index("ix_prompt_week", prompts.c.week, prompts.c.county)
 receipts = Table(
     "receipt",
     metadata,
-    Column("message_id", String(64), primary_key=True),
+    Column("message_id", String(64), primary_key=True, info={"volatile": True}),
     Column("type", String(16), primary_key=True),
     Column("prompt_id", ForeignKey("prompt.id"), nullable=False, index=True),
     Column("at", Instant, nullable=False),

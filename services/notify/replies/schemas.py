@@ -19,7 +19,7 @@ class InboundIn(In):
     sender: str = Field(alias="from", min_length=5, max_length=20)
     text: str = Field(max_length=MAX_TEXT)
     received_at: AwareDatetime
-    message_ref: str = Field(min_length=1, max_length=100)
+    message_ref: str = Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")
 
 
 class InboundOut(BaseModel):
@@ -34,7 +34,7 @@ class InboundOut(BaseModel):
 class ReportIn(In):
     """A report (每周报告) from the app, or taken by the office on the telephone."""
 
-    cadre_no: str = Field(max_length=32)
+    cadre_no: str = Field(max_length=32, pattern=r"^[\x21-\x7e]+$")
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     week: str | None = Field(
         default=None, pattern=WEEK_PATTERN, description="default: the week that is being reported on now"
