@@ -19,3 +19,11 @@ async def county(tmp_path: Path) -> AsyncIterator[County]:
     settings, resources = settings_for(Settings, tmp_path), {"ledger": open_ledger}
     async with running(settings, metadata, ROUTERS, handlers=HANDLERS, resources=resources) as live:
         yield County(live)
+
+
+@pytest.fixture
+async def county_on_both(database_url: str, tmp_path: Path) -> AsyncIterator[County]:
+    """The same county on SQLite and on PostgreSQL."""
+    settings, resources = settings_for(Settings, tmp_path, database_url), {"ledger": open_ledger}
+    async with running(settings, metadata, ROUTERS, handlers=HANDLERS, resources=resources) as live:
+        yield County(live)
