@@ -28,7 +28,13 @@ XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet
 CSV: Final = "text/csv"
 UTF8, GB18030 = "utf-8-sig", "gb18030"
 
-CSV_TOWNS = {"610926103000": UTF8, "610926106000": UTF8, "610926109000": GB18030}
+CSV_TOWNS = {
+    "610926103000": UTF8,
+    "610926106000": UTF8,
+    "610926107000": UTF8,
+    "610926108000": UTF8,
+    "610926109000": GB18030,
+}
 """Towns whose office keeps CSV instead of a workbook, and in which encoding. The other towns hand in XLSX."""
 
 MADE_ON = datetime(2016, 10, 28, 9, 0)  # noqa: DTZ001  a property of a workbook has no zone

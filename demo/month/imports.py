@@ -55,8 +55,8 @@ class Imports:
             files = self._stage.county.of_kind(kind)
             if kind in _HEARD_FIRST:
                 self._stage.driver.clock(cast.ADMIN)
-            for file in files:
-                self._take(service, who, file)
+            for number, file in enumerate(files):
+                self._take(service, who, file, number)
             if files:
                 rows = sum(file.rows for file in files)
                 self._stage.say(
@@ -65,9 +65,13 @@ class Imports:
                 )
         self._stage.driver.clock(cast.ADMIN)
 
-    def _take(self, service: str, who: Who, file: File) -> None:
+    def _take(self, service: str, who: Who, file: File, number: int) -> None:
         answer = self._stage.driver.upload(
-            who, f"/{service}/v1/imports/{file.kind}", f"import:{file.path.name}", file.path.read_bytes(), mode="all"
+            who,
+            f"/{service}/v1/imports/{file.kind}",
+            f"import:{file.kind}:{number}",
+            file.path.read_bytes(),
+            mode="all",
         )
         check(answer["rejected"] == 0, f"{file.path.name}: {answer['rejected']} rows rejected: {answer['errors'][:3]}")
         check(answer["rows"] == file.rows, f"{file.path.name}: {answer['rows']} rows instead of {file.rows}")

@@ -27,7 +27,8 @@ def live(stage: Stage) -> dict[str, Any]:
     """Lives the whole month and returns what came of it. Raises CheckFailed, Unexpected or Gone."""
     started = time.monotonic()
     imports, statistics = Imports(stage), Statistics(stage)
-    procedures, money, trail = Procedures(stage), Money(stage), Trail(stage)
+    procedures, money = Procedures(stage), Money(stage)
+    trail = Trail(stage, money)
     messages, fieldwork, scores = Messages(stage), Fieldwork(stage), Scores(stage)
 
     def at(month: int, day: int, hour: int, minute: int = 0) -> datetime:
