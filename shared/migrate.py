@@ -12,11 +12,11 @@ from alembic import command, context, op
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import JSON, BigInteger, Connection, MetaData, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared import tables
-from shared.db import Database
+from shared.db import Database, Instant
 
 ROOT = Path(__file__).parent.parent / "services"
 
@@ -39,6 +39,7 @@ def _config(service: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(ROOT / service / "migrations"))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     config.attributes["service"] = service
     return config
 
@@ -58,9 +59,22 @@ def _options(service: str, metadata: MetaData) -> dict[str, Any]:
         "version_table": f"{service}_version",
         "render_as_batch": True,
         "compare_type": True,
+        "render_item": _render,
         "transaction_per_migration": False,
         "include_name": lambda name, kind, _: not (kind == "table" and name == f"{service}_version"),
     }
+
+
+def _render(kind: str, thing: Any, context: Any) -> str | bool:
+    """The house's own column types, by their names."""
+    if kind != "type":
+        return False
+    names = {Instant: "Instant()", BigInteger: "BigId", JSON: "Json"}
+    own = names.get(type(thing))
+    if own is None:
+        return False
+    context.imports.add("from shared.db import BigId, Instant, Json")
+    return own
 
 
 async def drift(database: Database, metadata: MetaData) -> list[Any]:
@@ -89,7 +103,8 @@ def new_revision(service: str, message: str) -> None:
     def _write_revision(connection: Connection) -> None:
         config = _config(service)
         config.attributes["connection"] = connection
-        command.revision(config, message, autogenerate=True)
+        number = len(list((ROOT / service / "migrations" / "versions").glob("0*.py"))) + 1
+        command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
 
     asyncio.run(write())
 
