@@ -219,7 +219,11 @@ def _headless(homes: Checked, people: Checked, register: _Register) -> list[RowE
     headed = Counter(row.values["household_no"] for row in people.valid if row.values["relation"] == codes.HEAD)
     return [
         homes.error(
-            row, "household_no", "one_head_needed", "“人”表中没有该户的户主。", "The sheet 人 has no head for it."
+            row,
+            "household_no",
+            "one_head_needed",
+            "“人”表中没有该户的户主，或户主一行有错误。",
+            "The sheet 人 has no head for it, or the head's row has errors.",
         )
         for row in homes.valid
         if row.values["household_no"] not in register.by_number and not headed[row.values["household_no"]]
