@@ -1,5 +1,6 @@
 """Tables and queries of publicity. Every query takes the caller's area; there is no other way to ask."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -87,8 +88,13 @@ async def find_notice(tx: AsyncConnection, notice_id: UUID, area: Area) -> dict[
 
 
 async def notice_of(tx: AsyncConnection, subject: str, area: Area) -> dict[str, Any] | None:
-    found = (await tx.execute(_notices(area).where(notice.c.subject == subject))).mappings().one_or_none()
-    return dict(found) if found else None
+    return (await notices_of(tx, [subject], area)).get(subject)
+
+
+async def notices_of(tx: AsyncConnection, subjects: Sequence[str], area: Area) -> dict[str, dict[str, Any]]:
+    """Subject → its notice, for those of the area that have one."""
+    found = (await tx.execute(_notices(area).where(notice.c.subject.in_(subjects)))).mappings()
+    return {row["subject"]: dict(row) for row in found}
 
 
 async def page(

@@ -1,6 +1,6 @@
 """Use cases of the trail: down from a fund, up from a household, the proofs, and the gaps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,6 @@ from services.funds.trail.schemas import (
     TrancheTrail,
 )
 from services.funds.tranches import service as tranches
-from services.funds.tranches import store as tranche_store
 from shared.errors import NotFound
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.work import Work
@@ -68,7 +67,7 @@ async def project(work: Work, source_id: UUID, project_id: UUID, page: PageQuery
     node = _project_node(row, _of(shares.get(row["project_no"], []), shown.fund_no))
     rows = await store.tranches_of_project(work.tx, project_id, work.area, after=_after(page), limit=page.limit + 1)
     rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["tranche_no"]))
-    items = [await _tranche_node(work, row, shown.fund_no) for row in rows]
+    items = await _tranche_nodes(work, rows, shown.fund_no)
     return ProjectTrail(fund_no=shown.fund_no, project=node, items=items, next=following)
 
 
@@ -84,7 +83,7 @@ async def tranche(work: Work, source_id: UUID, tranche_id: UUID, page: PageQuery
     rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["household_no"]))
     return TrancheTrail(
         fund_no=shown.fund_no,
-        tranche=await _tranche_node(work, row, shown.fund_no),
+        tranche=(await _tranche_nodes(work, [row], shown.fund_no))[0],
         items=[HouseholdNode.model_validate(row) for row in rows],
         next=following,
     )
@@ -182,21 +181,16 @@ def _project_node(row: Mapping[str, Any], share: FundShare) -> ProjectNode:
     )
 
 
-async def _tranche_node(work: Work, row: Mapping[str, Any], fund_no: str) -> TrancheNode:
-    number = row["tranche_no"]
-    moved = await tranche_store.moved(work.tx, book_of(row["division"]), [number])
-    held, paid = (await store.held_and_paid(work.tx, fund_no, [number], work.area)).get(number, (0, 0))
-    return TrancheNode(
-        tranche_id=row["id"],
-        tranche_no=number,
-        division=row["division"],
-        households=row["households"],
-        held_fen=held,
-        paid_fen=paid,
-        held_seq=moved.get(tranche_store.held_once(number)),
-        paid_seq=moved.get(tranche_store.paid_once(number)),
-        voided_seq=moved.get(tranche_store.voided_once(number)),
-    )
+async def _tranche_nodes(work: Work, rows: Sequence[Mapping[str, Any]], fund_no: str) -> list[TrancheNode]:
+    moved = await tranches.moved_of(work, rows)
+    amounts = await store.held_and_paid(work.tx, fund_no, [row["tranche_no"] for row in rows], work.area)
+    nodes = []
+    for row in rows:
+        held, paid = amounts.get(row["tranche_no"], (0, 0))
+        money = moved[row["tranche_no"]].model_dump()
+        fields = {name: row[name] for name in ("tranche_no", "division", "households")}
+        nodes.append(TrancheNode(tranche_id=row["id"], held_fen=held, paid_fen=paid, **fields, **money))
+    return nodes
 
 
 def _payment(work: Work, row: Mapping[str, Any], sealed: int) -> PaymentNode:

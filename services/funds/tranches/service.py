@@ -351,29 +351,43 @@ def _moved(tranche: Mapping[str, Any], kind: str, posted: Posted) -> MovedOut:
 
 
 async def _out(work: Work, rows: Sequence[dict[str, Any]]) -> list[TrancheOut]:
-    shown = await approvals.shown(work, [subject_of(row["id"]) for row in rows])
+    subjects = [subject_of(row["id"]) for row in rows]
+    shown = await approvals.shown(work, subjects)
+    notices = await publicity.notices_of(work.tx, subjects, work.area)
+    moved = await moved_of(work, rows)
     items = []
-    for row in rows:
-        number, decisions = row["tranche_no"], shown[subject_of(row["id"])]
-        chain, taken = approvals.chain_of(work, row["division"]), approvals.as_decisions(decisions)
-        moved = await store.moved(work.tx, book_of(row["division"]), [number])
-        money = TrancheMoney(
-            held_seq=moved.get(store.held_once(number)),
-            paid_seq=moved.get(store.paid_once(number)),
-            voided_seq=moved.get(store.voided_once(number)),
-        )
+    for row, subject in zip(rows, subjects, strict=True):
+        chain, taken = approvals.chain_of(work, row["division"]), approvals.as_decisions(shown[subject])
+        money = moved[row["tranche_no"]]
         settled = "paid" if money.paid_seq else "voided" if money.voided_seq else None
-        found = await publicity.notice_of(work.tx, subject_of(row["id"]), work.area)
         extra = {
             "funds": [FundPartOut(fund_no=fund_no, amount_fen=fen) for fund_no, fen in sorted(row["funds"].items())],
             "state": settled or state(chain, taken),
             "next": None if settled else approvals.next_of(chain, taken),
-            "decisions": decisions,
-            "notice": _notice_out(publicity.as_notice(found), work) if found else None,
+            "decisions": shown[subject],
+            "notice": _notice_out(publicity.as_notice(notices[subject]), work) if subject in notices else None,
             "money": money,
         }
         items.append(TrancheOut.model_validate({**row, **extra}))
     return items
+
+
+async def moved_of(work: Work, rows: Sequence[Mapping[str, Any]]) -> dict[str, TrancheMoney]:
+    """Tranche number → the entries that held, paid or voided it. Ask it for tranches already found in the area."""
+    by_book: dict[str, list[str]] = {}
+    for row in rows:
+        by_book.setdefault(book_of(row["division"]), []).append(row["tranche_no"])
+    seqs: dict[str, int] = {}
+    for book, numbers in by_book.items():
+        seqs |= await store.moved(work.tx, book, numbers)
+    return {
+        row["tranche_no"]: TrancheMoney(
+            held_seq=seqs.get(store.held_once(row["tranche_no"])),
+            paid_seq=seqs.get(store.paid_once(row["tranche_no"])),
+            voided_seq=seqs.get(store.voided_once(row["tranche_no"])),
+        )
+        for row in rows
+    }
 
 
 def _notice_out(notice: Notice, work: Work) -> TrancheNotice:
