@@ -189,9 +189,12 @@ def test_a_balance_stays_within_what_can_be_counted():
     assert isinstance(outcome(genesis("610926"), full, {}, {}, receipt(5))[0], Posted)
 
 
-def test_a_refusal_on_record_moves_no_money_and_is_one_for_each_command_and_code():
-    refused = command((FUND, -80), (AccountKey("project", "P1", "F1"), 80), ref="a", once="x")
-    first, second = (domain.refusal_of(refused, InsufficientFunds("no", available_fen=n)) for n in (1, 2))
+def test_a_refusal_on_record_moves_no_money_and_is_one_for_each_request_and_code():
+    def refused(**given) -> Command:
+        return command((FUND, -80), (AccountKey("project", "P1", "F1"), 80), ref="a", once="x", **given)
+
+    later = refused(recorded_at=AT + timedelta(hours=1))
+    first, second = (domain.refusal_of(c, InsufficientFunds("no", available_fen=n)) for n, c in ((1, refused()), (2, later)))
     assert first.postings == ()
     assert first.ref == second.ref
     assert first.request_hash == second.request_hash

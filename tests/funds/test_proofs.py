@@ -363,7 +363,11 @@ EDITS = {
     "a sealed leaf": ("update log_node set hash = (select digest from ledger_entry where seq = 1) where level = 0 and place = 3", 4),
     "a signed root": ("update log_checkpoint set root = (select digest from ledger_entry where seq = 1)", 8),
     "a balance": ("update ledger_account set balance_fen = balance_fen + 1 where kind = 'fund'", None),
-    "a balance moved": ("update ledger_account set balance_fen = balance_fen + 0 * id, owner = 'F2' where kind = 'fund'", 1),
+    "an entry before the first": (
+        "insert into ledger_entry select book, 0, kind, 'x', once, request_hash, actor, effective_on, recorded_at, division, "
+        "memo, body, digest, link from ledger_entry where seq = 1", 0),
+    "an account taken away": ("delete from ledger_account where kind = 'project'", 8),
+    "an account renamed": ("update ledger_account set owner = 'F2' where kind = 'fund'", 1),
     "an account's place": ("update ledger_account set division = '610926101000' where kind = 'project'", None),
     "an account made up": (
         "insert into ledger_account (id, book, name, kind, owner, earmark, division, may_overdraw, balance_fen) "

@@ -220,12 +220,13 @@ def _check(command: Command) -> None:
 
 
 def refusal_of(command: Command, refusal: Refusal) -> Command:
-    """The entry that puts a refused command on record (handbook: refusals are bound too). One for each command and code."""
+    """The entry that puts a refused command on record (handbook: refusals are bound too). One for each request and code."""
+    request = digest_of(f"{refusal.code} {command.ref} ".encode() + command.request_hash)
     return replace(
         command,
         kind=REFUSED,
-        ref=f"refused:{refusal.code}:{command.digest.hex()[:32]}",
-        request_hash=hashlib.sha256(command.digest + refusal.code.encode()).digest(),
+        ref=f"refused:{refusal.code}:{request.hex()}",
+        request_hash=request,
         once=None,
         postings=(),
         memo=refusal.detail[:300],

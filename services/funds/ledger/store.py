@@ -99,7 +99,7 @@ posting = Table(
     Column("book", String(6), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("line", Integer, primary_key=True, autoincrement=False),
-    Column("account_id", BigInteger, nullable=False),
+    Column("account_id", BigInteger, nullable=False, info={"volatile": True}),
     Column("division", DivisionCode, nullable=False),
     Column("amount_fen", BigInteger, CheckConstraint("amount_fen <> 0", name="moves"), nullable=False),
 )

@@ -5,11 +5,13 @@ It reads the tables as rows, not through the services' code, and keeps nothing b
 
 import contextlib
 import sqlite3
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import orjson
@@ -89,15 +91,11 @@ def _connect(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
 
 
-class _Line(NamedTuple):
-    account: AccountKey
-    division: str
-    fen: int
+_Line = tuple[str, str, str, str, int]
+"""A posting as the body says it: kind, owner, earmark, division, amount in fen."""
 
-
-class _Balance(NamedTuple):
-    fen: int
-    division: str
+_LINE = itemgetter("kind", "owner", "earmark", "division", "amount_fen")
+_COLUMNS = itemgetter(*_SAID)
 
 
 async def verify_database(database: str, note: str, keys: Sequence[VerifierKey]) -> Report:
@@ -123,15 +121,17 @@ class _Audit:
         self.head = domain.genesis(self.book)
         self.edge: list[bytes] = []
         self.whole = True
-        self.balances: dict[AccountKey, _Balance] = {}
         self.accounts: dict[int, AccountKey] = {}
+        self.balances: defaultdict[int, int] = defaultdict(int)
+        self.divisions: dict[int, str] = {}
+        self.ended_early = False
         self.root_at_checkpoint: bytes | None = None
 
     async def run(self) -> None:
         rows = await self.source.rows("accounts", self.book)
         self.accounts = {row[0]: AccountKey(row[2], row[3], row[4]) for row in rows}
         signed = {row[0]: _raw(row[1]) for row in await self.source.rows("checkpoints", self.book)}
-        after = 0
+        after = -(2**63)
         while entries := await self.source.rows("entries", self.book, after, PAGE):
             last = entries[-1][0]
             lines: dict[int, list[Any]] = {}
@@ -144,6 +144,7 @@ class _Audit:
                 self.report.wrong(seq, "it is missing, and postings of it are there")
             if len(self.report.problems) > MAX_PROBLEMS:
                 self.report.notes.append("more is wrong; the check ended early")
+                self.ended_early = True
                 break
             after = last
         else:
@@ -152,13 +153,16 @@ class _Audit:
 
     def _entry(self, row: Any, lines: dict[int, list[Any]], leaf: bytes | None, signed: dict[int, bytes]) -> None:
         seq, body, digest, linked = row[0], _raw(row[1]), _raw(row[2]), _raw(row[3])
+        if seq < 1:
+            self.report.wrong(seq, "an entry cannot have this number")
+            return
         for missing in range(self.head.seq + 1, min(seq, self.head.seq + 1 + MAX_PROBLEMS)):
             self.report.wrong(missing, "it is missing")
-            self._add(self._posted(lines.pop(missing, [])))
+            self._add(lines.pop(missing, []))
             self.whole = False  # nothing more can be said about the root
+        posted = lines.pop(seq, [])
+        self._add(posted)
         hashed = merkle.leaf_hash(domain.record(seq, self.head.link, linked, body))
-        posted = self._posted(lines.pop(seq, []))
-        what = ""
         if domain.digest_of(body) != digest:
             what = "its body was edited: it does not have its hash any more"
         elif domain.link(self.head.link, seq, digest) != linked:
@@ -169,7 +173,6 @@ class _Audit:
             what = self._difference(row, body, posted)
         if what:
             self.report.wrong(seq, what)
-        self._add(posted)
         self.head = domain.Head(seq, linked)
         self.report.entries.append(seq)
         if self.whole:
@@ -179,47 +182,44 @@ class _Audit:
             if seq == self.checkpoint.size:
                 self.root_at_checkpoint = merkle.fold(self.edge)
 
-    def _posted(self, lines: Sequence[Any]) -> list[_Line]:
-        """Postings as rows say them; an account that is not there has an empty name."""
-        nowhere = AccountKey("", "", "")
-        return [_Line(self.accounts.get(line[2], nowhere), line[3], line[4]) for line in lines]
+    def _add(self, posted: Sequence[Any]) -> None:
+        """Adds an entry's posting rows up; an account's division is that of its first posting."""
+        for _, _, account, division, amount_fen in posted:
+            if account not in self.balances:
+                self.divisions[account] = division
+            self.balances[account] += amount_fen
 
-    def _add(self, posted: Sequence[_Line]) -> None:
-        for key, division, amount_fen in posted:
-            known = self.balances.get(key)
-            self.balances[key] = _Balance(
-                amount_fen + (known.fen if known else 0), known.division if known else division
-            )
-
-    def _difference(self, row: Any, body: bytes, posted: Sequence[_Line]) -> str:
+    def _difference(self, row: Any, body: bytes, posted: Sequence[Any]) -> str:
         """Where the columns and postings differ from what the entry's body says; "" when they do not."""
         try:
             said = orjson.loads(body)
-            lines = [
-                _Line(AccountKey(p["kind"], p["owner"], p["earmark"]), p["division"], p["amount_fen"])
-                for p in said["postings"]
-            ]
-            wrong = [name for name, value in zip(_SAID, row[5:], strict=True) if _text(value) != said[name]]
+            lines: list[_Line] = [_LINE(line) for line in said["postings"]]
+            columns = tuple(row[5:])
+            if columns != _COLUMNS(said) and (
+                wrong := [name for name, value in zip(_SAID, columns, strict=True) if _text(value) != said[name]]
+            ):
+                return f"its columns say otherwise than its body: {', '.join(wrong)}"
             if said["book"] != self.book or said["request_hash"] != _raw(row[4]).hex():
-                wrong.append("book or request_hash")
+                return "its columns say otherwise than its body: book or request_hash"
         except (ValueError, KeyError, TypeError):
             return "its body cannot be read"
-        if wrong:
-            return f"its columns say otherwise than its body: {', '.join(wrong)}"
-        return "" if posted == lines else "its postings are not those of its body"
+        nowhere = AccountKey("", "", "")
+        found = [(*self.accounts.get(account, nowhere), division, fen) for _, _, account, division, fen in posted]
+        if found != lines or any(line[1] != at for at, line in enumerate(posted)):
+            return "its postings are not those of its body"
+        return ""
 
     async def _totals(self, rows: Sequence[Any]) -> None:
         """The balances, the head and what is left over."""
-        left = dict(self.balances)
-        for _, name, kind, owner, earmark, division, may_overdraw, balance_fen in rows:
+        for id, name, kind, owner, earmark, division, may_overdraw, balance_fen in rows:
             key = AccountKey(kind, owner, earmark)
-            expected = left.pop(key, _Balance(0, division))
-            if balance_fen != expected.fen:
-                self.report.wrong(None, f"account {key.name} holds {balance_fen} fen, its postings make {expected.fen}")
-            if (name, division, bool(may_overdraw)) != (key.name, expected.division, kind in MAY_OVERDRAW):
+            if balance_fen != (posted_fen := self.balances.pop(id, 0)):
+                self.report.wrong(None, f"account {key.name} holds {balance_fen} fen, its postings make {posted_fen}")
+            expected = (key.name, self.divisions.get(id, division), kind in MAY_OVERDRAW)
+            if (name, division, bool(may_overdraw)) != expected:
                 self.report.wrong(None, f"account {key.name} was changed")
-        for key in sorted(left):
-            self.report.wrong(None, f"account {key.name} is missing")
+        for id in sorted(self.balances):
+            self.report.wrong(None, f"account number {id} is missing")
         heads = await self.source.rows("head", self.book)
         if [(row[0], _raw(row[1])) for row in heads] != (
             [(self.head.seq, self.head.link)] if self.report.entries else []
@@ -229,6 +229,8 @@ class _Audit:
             self.report.wrong(None, f"{count} postings belong to no entry")
 
     def _ending(self) -> None:
+        if self.ended_early:
+            return
         if self.head.seq < self.checkpoint.size:
             self.report.truncated_at = self.head.seq
         elif (
