@@ -1,0 +1,164 @@
+"""Use cases of evidence: hear what happened, show it, withdraw it."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from services.assessment.facts import store
+from services.assessment.facts.domain import AlreadyWithdrawn, Counts, Fact, what
+from services.assessment.facts.schemas import AffectedOut, EffectOut, FactOut, WithdrawalIn, WithdrawalOut
+from services.assessment.periods.domain import month_of, month_of_week
+from services.assessment.register import store as register
+from services.assessment.scores import service as scores
+from shared.consumer import NotYet
+from shared.errors import FieldError, Malformed, NotFound
+from shared.events.base import Envelope
+from shared.events.funds import FundAllocated, TranchePaid
+from shared.events.notify import ReportMissed, ReportReceived
+from shared.events.registry import HouseholdExited, HouseholdIdentified, VisitRecorded
+from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.scope import Area
+from shared.work import Work
+
+
+async def hear_visit(work: Work, event: VisitRecorded, envelope: Envelope) -> None:
+    """A visit (走访) counts for its household, of its town and its cadre. Raises NotYet before the household was heard of."""
+    household = await register.find_household(work.tx, event.household_id)
+    if household is None:
+        raise NotYet
+    await _add(
+        work, envelope, event.division, household.household_no, event.visited_on, Counts.DONE, cadre_no=event.cadre_no
+    )
+
+
+async def hear_case(work: Work, event: HouseholdIdentified | HouseholdExited, envelope: Envelope) -> None:
+    """A household was identified (识别) or exited (脱贫退出)."""
+    await _add(work, envelope, event.division, event.household_no, event.decided_on, Counts.DONE)
+
+
+async def hear_allocation(work: Work, event: FundAllocated, envelope: Envelope) -> None:
+    """Allocated money (资金分配) is due to be paid."""
+    await _add(
+        work, envelope, event.division, event.project_no, event.allocated_on, Counts.DUE, quantity=event.amount_fen
+    )
+
+
+async def hear_payment(work: Work, event: TranchePaid, envelope: Envelope) -> None:
+    """Money was paid to households (资金拨付到户)."""
+    await _add(work, envelope, event.division, event.project_no, event.paid_on, Counts.DONE, quantity=event.amount_fen)
+
+
+async def hear_report(work: Work, event: ReportReceived, envelope: Envelope) -> None:
+    """A weekly report (每周报告). A late one is no more than due. Source: NTF-003, NTF-004."""
+    counts = Counts.DONE if event.on_time else Counts.DUE
+    await _add_week(work, envelope, event, event.received_on, counts)
+
+
+async def hear_missed_report(work: Work, event: ReportMissed, envelope: Envelope) -> None:
+    await _add_week(work, envelope, event, event.due_on, Counts.DUE)
+
+
+async def list_facts(
+    work: Work, page: PageQuery, *, division: str | None, type: str | None, cadre_no: str | None, period: str | None
+) -> Page[FactOut]:
+    """What was heard, in order of business date."""
+    rows = await store.page(
+        work.tx,
+        work.area,
+        within=Area.of([division]) if division else None,
+        type=type,
+        cadre_no=cadre_no,
+        period=period,
+        after=_after(page.after) if page.after else None,
+        limit=page.limit + 1,
+    )
+    items, following = page_of(
+        [_out(row) for row in rows], page.limit, lambda fact: encode_cursor(fact.on.isoformat(), str(fact.event_id))
+    )
+    return Page(items=items, next=following)
+
+
+async def show(work: Work, event_id: UUID) -> FactOut:
+    """One fact. Raises NotFound."""
+    return _out(await _load(work, event_id))
+
+
+async def affected(work: Work, event_id: UUID) -> AffectedOut:
+    """What taking this fact away would change; it changes nothing yet. Raises NotFound."""
+    return AffectedOut(event_id=event_id, affected=await _effects(work, await _load(work, event_id)))
+
+
+async def withdraw(work: Work, event_id: UUID, order: WithdrawalIn) -> WithdrawalOut:
+    """Takes a fact away (撤销依据): it stays on record and counts no more from the next run on.
+
+    Raises NotFound, AlreadyWithdrawn.
+    """
+    row = await _load(work, event_id)
+    effects = await _effects(work, row)
+    if not await store.withdraw(work.tx, event_id, reason=order.reason, actor=work.caller.subject, at=work.now):
+        raise AlreadyWithdrawn("This fact was withdrawn before and counts no more; there is nothing to do.")
+    return WithdrawalOut(fact=await show(work, event_id), affected=effects)
+
+
+async def _effects(work: Work, row: Any) -> list[EffectOut]:
+    effects = await scores.effects_of(work, store.as_fact(row))
+    return [
+        EffectOut(subject=e.subject, period=e.period, score_milli=e.milli, score_milli_without=e.milli_without)
+        for e in effects
+    ]
+
+
+async def _add_week(
+    work: Work, envelope: Envelope, event: ReportReceived | ReportMissed, on: date, counts: Counts
+) -> None:
+    unit, period = f"{event.cadre_no} {event.week}", month_of_week(event.week)
+    await _add(work, envelope, event.division, unit, on, counts, cadre_no=event.cadre_no, period=period)
+
+
+async def _add(
+    work: Work,
+    envelope: Envelope,
+    division: str,
+    unit: str,
+    on: date,
+    counts: Counts,
+    *,
+    cadre_no: str | None = None,
+    quantity: int = 1,
+    period: str | None = None,
+) -> None:
+    fact = Fact(
+        event_id=envelope.id,
+        type=envelope.type,
+        division=division,
+        unit=unit,
+        on=on,
+        period=period or month_of(on),
+        counts=counts,
+        quantity=quantity,
+        at=envelope.time,
+        cadre_no=cadre_no,
+    )
+    await store.add(work.tx, fact)
+
+
+async def _load(work: Work, event_id: UUID) -> Any:
+    row = await store.find(work.tx, event_id, work.area)
+    if row is None:
+        raise NotFound("There is no such fact in your area.")
+    return row
+
+
+def _out(row: Any) -> FactOut:
+    zh, en = what(row["type"], row["unit"])
+    return FactOut.model_validate({**row, "what": zh, "what_en": en}, extra="ignore")
+
+
+def _after(cursor: str) -> tuple[date, UUID]:
+    on, event_id = decode_cursor(cursor, str, str)
+    try:
+        return date.fromisoformat(on), UUID(event_id)
+    except ValueError:
+        raise Malformed(
+            "Take the cursor from the page before.", errors=[FieldError("after", "bad_cursor", "Not one of ours.")]
+        ) from None

@@ -1,0 +1,1 @@
+"""Months and weeks of assessment (考核周期)."""

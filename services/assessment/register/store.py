@@ -1,0 +1,144 @@
+"""Tables and queries of the register as heard: divisions, households, and since when each has its status."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, Uuid, and_, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.assessment.tables import metadata
+from shared.db import BigId, DivisionCode, Instant, in_area, insert_ignoring, upsert
+from shared.scope import Area, Level
+
+CHUNK = 500
+"""Values of one IN list."""
+
+REGISTERED = "registered"
+
+divisions = Table(
+    "division",
+    metadata,
+    Column("code", DivisionCode, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("level", String(10), nullable=False),
+    # When the registry first said that it exists.
+    Column("recorded_at", Instant, nullable=False),
+)
+
+households = Table(
+    "household",
+    metadata,
+    Column("household_id", Uuid, primary_key=True),
+    Column("household_no", String(32), nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("people", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+)
+
+statuses = Table(
+    "household_status",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("household_id", Uuid, nullable=False),
+    Column("household_no", String(32), nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("since", Instant, nullable=False),
+    Column("until", Instant),
+)
+Index("ix_household_status_household", statuses.c.household_id, statuses.c.until)
+Index("ix_household_status_no", statuses.c.household_no)
+Index("ix_household_status_division", statuses.c.status, statuses.c.division)
+
+
+@dataclass(frozen=True, slots=True)
+class Household:
+    """A household as last heard."""
+
+    household_id: UUID
+    household_no: str
+    division: str
+    status: str
+    people: int
+    version: int
+
+
+async def keep_division(tx: AsyncConnection, code: str, name: str, level: str, *, at: datetime) -> None:
+    """Enters a division, or its new name; it stays known since the first time."""
+    await tx.execute(insert_ignoring(tx, divisions).values(code=code, name=name, level=level, recorded_at=at))
+    await tx.execute(update(divisions).where(divisions.c.code == code).values(name=name, level=level))
+
+
+async def known_divisions(tx: AsyncConnection, codes: Collection[str], area: Area) -> set[str]:
+    found: set[str] = set()
+    for few in _chunks(sorted(set(codes))):
+        query = select(divisions.c.code).where(divisions.c.code.in_(few), in_area(divisions.c.code, area))
+        found |= set((await tx.execute(query)).scalars())
+    return found
+
+
+async def divisions_of(
+    tx: AsyncConnection, level: Level, area: Area, *, before: datetime | None
+) -> list[tuple[str, str]]:
+    """(code, name) of the divisions of a level in the area, known before an instant, in order of code."""
+    query = select(divisions.c.code, divisions.c.name).where(
+        divisions.c.level == level, in_area(divisions.c.code, area)
+    )
+    if before is not None:
+        query = query.where(divisions.c.recorded_at < before)
+    return [(row.code, row.name) for row in await tx.execute(query.order_by(divisions.c.code))]
+
+
+async def find_household(tx: AsyncConnection, household_id: UUID) -> Household | None:
+    row = (
+        (await tx.execute(select(households).where(households.c.household_id == household_id))).mappings().one_or_none()
+    )
+    return Household(**row) if row else None
+
+
+async def keep_household(tx: AsyncConnection, household: Household) -> None:
+    row = {name: getattr(household, name) for name in Household.__slots__}
+    await tx.execute(upsert(tx, households, keys=("household_id",)).values(row))
+
+
+async def change_status(tx: AsyncConnection, household: Household, *, at: datetime) -> None:
+    """From `at` on the household has this status in this division."""
+    current = and_(statuses.c.household_id == household.household_id, statuses.c.until.is_(None))
+    await tx.execute(update(statuses).where(current).values(until=at))
+    row = {name: getattr(household, name) for name in ("household_id", "household_no", "division", "status")}
+    await tx.execute(insert(statuses).values(**row, since=at))
+
+
+async def registered(tx: AsyncConnection, area: Area, *, before: datetime | None) -> dict[str, int]:
+    """Village code → households on the register (建档立卡户) just before an instant, or now."""
+    query = select(statuses.c.division, func.count().label("n")).where(
+        _registered(before), in_area(statuses.c.division, area)
+    )
+    return {row.division: row.n for row in await tx.execute(query.group_by(statuses.c.division))}
+
+
+async def registered_among(
+    tx: AsyncConnection, household_nos: Collection[str], area: Area, *, before: datetime | None
+) -> dict[str, str]:
+    """Household number → village code, of those that are on the register just before an instant, or now."""
+    found: dict[str, str] = {}
+    for few in _chunks(sorted(set(household_nos))):
+        query = select(statuses.c.household_no, statuses.c.division)
+        inside = (statuses.c.household_no.in_(few), _registered(before), in_area(statuses.c.division, area))
+        found |= {row.household_no: row.division for row in await tx.execute(query.where(*inside))}
+    return found
+
+
+def _registered(before: datetime | None) -> ColumnElement[bool]:
+    if before is None:
+        return and_(statuses.c.status == REGISTERED, statuses.c.until.is_(None))
+    still = statuses.c.until.is_(None) | (statuses.c.until >= before)
+    return and_(statuses.c.status == REGISTERED, statuses.c.since < before, still)
+
+
+def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
+    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]

@@ -1,0 +1,1 @@
+"""Planned values (目标任务): division × year × indicator."""
