@@ -187,16 +187,51 @@ class Entry:
 
 
 def as_of(entries: Iterable[Entry], *, valid_on: date, known_at: datetime) -> dict[str, Any] | None:
-    """The file as it was on a day, as far as it was known at an instant (双时态). None when nothing was known yet.
+    """The file as it was on a day, as far as it was known at an instant (双时态). None when nothing was known of that day.
 
-    Entries are applied by the day they took effect, then in the order they were recorded: a correction of an earlier day
-    stays in force until a later change of the same field.
+    The first entry is the ground; the others lie on it by the day they took effect, then in the order they were recorded:
+    a correction of an earlier day stays in force until a later change of the same field.
     """
-    known = [entry for entry in entries if entry.recorded_at <= known_at and entry.valid_from <= valid_on]
+    known = [entry for entry in entries if entry.recorded_at <= known_at]
+    if not any(entry.valid_from <= valid_on for entry in known):
+        return None
     state: dict[str, Any] = {}
-    for entry in sorted(known, key=lambda entry: (entry.valid_from, entry.version)):
-        merge(state, entry.changes)
-    return state if known else None
+    for entry in sorted(known, key=_layer):
+        if entry.version == FIRST or entry.valid_from <= valid_on:
+            merge(state, entry.changes)
+    return state
+
+
+FIRST = 1
+"""Version of the first entry: the whole file as it was entered."""
+
+
+def _layer(entry: Entry) -> tuple[bool, date, int]:
+    return entry.version != FIRST, entry.valid_from, entry.version
+
+
+def still_true(changes: Mapping[str, Any], since: date, entries: Iterable[Entry]) -> dict[str, Any]:
+    """Of changes that took effect on `since`, those that no later change of the same field has overtaken.
+
+    They alone move the present file; the history takes all of them.
+    """
+    left = dict(changes)
+    for entry in entries:
+        if entry.version != FIRST and entry.valid_from > since:
+            left = _without(left, entry.changes)
+    return left
+
+
+def _without(changes: Mapping[str, Any], overtaking: Mapping[str, Any]) -> dict[str, Any]:
+    left = {}
+    for key, value in changes.items():
+        later = overtaking.get(key)
+        if isinstance(value, Mapping) and isinstance(later, Mapping):
+            if inner := _without(value, later):
+                left[key] = inner
+        elif key not in overtaking:
+            left[key] = value
+    return left
 
 
 def merge(state: dict[str, Any], changes: Mapping[str, Any]) -> None:

@@ -312,13 +312,17 @@ async def _renew(
         elif fields := domain.differences(member, _person(row.values, without_id=True)):
             await store.change_member(work.tx, member["id"], fields)
             next(other for other in after if other["id"] == member["id"]).update(fields)
-            changes.setdefault("members", {})[str(member["member_no"])] = {k: store.plain(v) for k, v in fields.items()}
+            changes.setdefault("members", {})[str(member["member_no"])] = records.plain(fields)
             changed += 1
         else:
             unchanged += 1
     if different or changes:
         await records.change(
-            work, before, {**different, **records.summary(after)}, reason=REASON, valid_from=work.today, extra=changes
+            work,
+            before,
+            {**different, **records.summary(after)},
+            reason=REASON,
+            changes={**records.plain(different), **changes},
         )
     return Tally(created, changed, unchanged)
 

@@ -121,22 +121,42 @@ async def change(
     *,
     reason: str,
     valid_from: date | None = None,
-    extra: Mapping[str, Any] | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Writes the new state, its history entry and its event. Raises Stale when somebody was faster, FutureDate."""
+    """Writes the new state, its history entry and its event. Raises Stale when somebody was faster, FutureDate.
+
+    `values`: columns of the household that are different from now on. `changes`: what the history is told; default `values`.
+    """
     since = valid_from or work.today
     domain.require_not_future(since, work.today)
     if not await store.change(work.tx, row["id"], seen=row["version"], values=values):
         raise Stale("Somebody changed it since you read it. Read it again.")
     after = {**row, **values, "version": row["version"] + 1}
-    different = domain.differences(row, {key: after[key] for key in HOUSEHOLD_FIELDS})
-    changes = {**{key: store.plain(value) for key, value in different.items()}, **(extra or {})}
-    await store.add(
-        work.tx,
-        history_rows=[entry(work, row["id"], after["version"], changes, reason=reason, valid_from=since)],
-    )
+    told = plain(values) if changes is None else dict(changes)
+    line = entry(work, row["id"], after["version"], told, reason=reason, valid_from=since)
+    await store.add(work.tx, history_rows=[line])
     announce(work, after, also_in=row["division"] if row["division"] != after["division"] else None)
     return after
+
+
+async def entries_of(work: Work, household_id: UUID) -> list[domain.Entry]:
+    """The history of a household of the caller's area."""
+    return [
+        domain.Entry(line["version"], line["valid_from"], line["recorded_at"], line["changes"])
+        for line in await store.entries(work.tx, household_id, work.area)
+    ]
+
+
+async def still_true(work: Work, household_id: UUID, changes: dict[str, Any], since: date | None) -> dict[str, Any]:
+    """Of changes that took effect on `since`, those that no later change has overtaken. None and today: all of them."""
+    if since is None or since >= work.today:
+        return dict(changes)
+    return domain.still_true(changes, since, await entries_of(work, household_id))
+
+
+def plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as JSON keeps them in the history."""
+    return {key: store.plain(value) for key, value in values.items()}
 
 
 def sex_of(id_number: str) -> str:

@@ -159,6 +159,10 @@ class MemberPatch(_Change):
     def _leaving(self) -> "MemberPatch":
         if (self.left_on is None) != (self.left_reason is None):
             raise PydanticCustomError("left_reason", "A departure has a date and a reason.")
+        if self.valid_from and self.model_fields_set & {"id_number", "left_on"}:
+            raise PydanticCustomError(
+                "valid_from", "An ID number and a departure hold from now on; leave valid_from out."
+            )
         return self
 
 

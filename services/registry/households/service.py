@@ -150,10 +150,7 @@ async def show_past(
     """The file as it was on a day, as far as it was known at an instant. Raises HouseholdUnknown when nothing was known."""
     row = await _row(work, household_id)
     valid_on, known_at = valid_on or work.today, known_at or work.now
-    entries = [
-        domain.Entry(entry["version"], entry["valid_from"], entry["recorded_at"], entry["changes"])
-        for entry in await store.entries(work.tx, row["id"], work.area)
-    ]
+    entries = await records.entries_of(work, row["id"])
     state = domain.as_of(entries, valid_on=valid_on, known_at=known_at)
     if state is None:
         raise domain.HouseholdUnknown("Nothing was known of this household then. Ask for a later day or instant.")
@@ -201,15 +198,19 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
     """
     row = await _row(work, household_id)
     match(row["version"])
-    fields = order.fields()
-    incomes: dict[int, int] = fields.pop("incomes", {})
+    sent = order.fields()
+    if "incomes" in sent:
+        sent["incomes"] = {str(year): amount for year, amount in sorted(sent["incomes"].items())}
+    fields = await records.still_true(work, row["id"], sent, order.valid_from)
+    incomes = {int(year): amount for year, amount in fields.pop("incomes", {}).items()}
     if "division" in fields:
         await divisions.require_village(work, fields["division"])
     after = {**row, **fields}
     domain.require_distinct_causes(after["cause"], after["other_cause"])
-    extra = {"incomes": {str(year): amount for year, amount in sorted(incomes.items())}} if incomes else {}
     await store.add(work.tx, income_rows=records.income_rows(row["id"], incomes))
-    changed = await records.change(work, row, fields, reason=order.reason, valid_from=order.valid_from, extra=extra)
+    changed = await records.change(
+        work, row, fields, reason=order.reason, valid_from=order.valid_from, changes=records.plain(sent)
+    )
     return await _whole(work, changed)
 
 
@@ -252,13 +253,16 @@ async def change_member(
             work, [fields["id_blind"]], household_id=None if fields["id_blind"] != member["id_blind"] else row["id"]
         )
         await store.add(work.tx, identity_rows=[records.identity(work, number, member_id, row["version"] + 1)])
-    before = dict(member)
-    member |= fields
-    await store.change_member(work.tx, member_id, fields)
-    different = domain.differences(records.member_fields(before), records.member_fields(member))
-    return await _people_changed(
-        work, row, people, {str(member["member_no"]): different}, order.reason, order.valid_from
-    )
+    told = {
+        str(member["member_no"]): records.plain({key: fields[key] for key in records.MEMBER_FIELDS if key in fields})
+    }
+    current = await records.still_true(work, row["id"], {"members": told}, order.valid_from)
+    moved = current.get("members", {}).get(str(member["member_no"]), {})
+    values = {key: value for key, value in fields.items() if key in moved or key == "id_blind"}
+    member |= values
+    if values:
+        await store.change_member(work.tx, member_id, values)
+    return await _people_changed(work, row, people, told, order.reason, order.valid_from)
 
 
 async def unmask(work: Work, household_id: UUID, member_id: UUID, reason: str) -> Unmasked:
@@ -292,7 +296,7 @@ async def _people_changed(
     if living:
         domain.require_one_head([person["relation"] for person in living], codes.HEAD)
     changed = await records.change(
-        work, row, records.summary(people), reason=reason, valid_from=valid_from, extra={"members": changes}
+        work, row, records.summary(people), reason=reason, valid_from=valid_from, changes={"members": changes}
     )
     return await _whole(work, changed)
 
