@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
@@ -94,8 +95,16 @@ def insert_ignoring(tx: AsyncConnection, table: Table) -> Any:
 
 
 def upsert(tx: AsyncConnection, table: Table, *, keys: tuple[str, ...]) -> Any:
-    """INSERT … ON CONFLICT (keys) DO UPDATE of every other column given in the rows."""
-    insert = (postgresql_insert if tx.dialect.name == "postgresql" else sqlite_insert)(table)
+    """INSERT … ON CONFLICT (keys) DO UPDATE of every other column given in the rows.
+
+    Give the rows as parameters, `tx.execute(upsert(…), rows)`: that is eight times faster than `.values(row)`.
+    """
+    return _upsert(tx.dialect.name, table, keys)
+
+
+@cache
+def _upsert(dialect: str, table: Table, keys: tuple[str, ...]) -> Any:
+    insert = (postgresql_insert if dialect == "postgresql" else sqlite_insert)(table)
     changed = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
     return insert.on_conflict_do_update(index_elements=list(keys), set_=changed)
 
