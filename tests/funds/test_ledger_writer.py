@@ -23,7 +23,7 @@ from services.funds.ledger.domain import (
     InsufficientFunds,
     Posting,
 )
-from services.funds.ledger.writer import Busy, Stopped, Writer
+from services.funds.ledger.writer import Busy, NotWritten, Stopped, Writer
 from services.funds.tables import metadata
 from shared import tables
 from shared.db import Database
@@ -278,6 +278,28 @@ async def test_the_queue_has_a_limit(tmp_path, monkeypatch):
     async with ledger(f"sqlite:///{tmp_path / 'l.db'}") as (_, writer):
         answers = await asyncio.gather(*(writer.post(receive(f"r{i}", 10)) for i in range(5)), return_exceptions=True)
         assert [isinstance(a, Busy) for a in answers] == [False, False, False, True, True]
+
+
+async def test_a_database_that_does_not_answer_is_said_to_all_who_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(writers, "BACKOFF_S", 0.001)
+    database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'l.db'}", service="funds")
+    writer = Writer(database)
+    await writer.start()
+    answers = await asyncio.gather(*(writer.post(receive(f"r{i}", 10)) for i in range(5)), return_exceptions=True)
+    assert {type(a) for a in answers} == {NotWritten}
+    await writer.stop()
+    await database.close()
+
+
+async def test_a_caller_who_left_is_passed_over_and_the_others_are_served(tmp_path):
+    async with ledger(f"sqlite:///{tmp_path / 'l.db'}") as (database, writer):
+        posts = [asyncio.ensure_future(writer.post(receive(f"r{i}", 10))) for i in range(3)]
+        await asyncio.sleep(0)
+        posts[1].cancel()
+        answers = await asyncio.gather(*posts, return_exceptions=True)
+        assert isinstance(answers[1], asyncio.CancelledError)
+        assert [answers[0].seq, answers[2].seq] == [1, 2]
+        await consistent(database)
 
 
 async def test_a_batch_has_limits_in_commands_and_in_postings(tmp_path, monkeypatch):

@@ -102,7 +102,7 @@ class Writer:
         return await self._submit(_Waiting(refusal_of(command, refusal), NO_FACTS))
 
     async def _submit(self, waiting: _Waiting) -> Posted:
-        if self._stopping or self._task is None:
+        if self._stopping or self._task is None or self._task.done():
             raise Stopped("The ledger is stopping. Repeat with the same Idempotency-Key.")
         if len(self._queue) >= QUEUE_COMMANDS:
             raise Busy("Too many postings wait. Repeat with the same Idempotency-Key.")
@@ -111,14 +111,21 @@ class Writer:
         return await waiting.reply
 
     async def _run(self) -> None:
-        while True:
-            if batch := self._take():
-                await self._write(batch)
-            elif self._stopping:
-                return
-            else:
-                self._wake.clear()
-                await self._wake.wait()
+        try:
+            while True:
+                if batch := self._take():
+                    await self._write(batch)
+                elif self._stopping:
+                    return
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        finally:  # nobody waits for a writer that has gone
+            for waiting in self._queue:
+                if not waiting.reply.done():
+                    waiting.reply.set_exception(
+                        Stopped("The ledger has stopped. Repeat with the same Idempotency-Key.")
+                    )
 
     def _take(self) -> list[_Waiting]:
         """The next batch: waiting commands of one book, in order."""
@@ -144,6 +151,11 @@ class Writer:
         """Writes a batch. One that fails as a whole is written one by one, so that what is wrong is refused alone."""
         try:
             outcomes = await self._commit(batch)
+        except NotWritten as error:
+            for waiting in batch:
+                if not waiting.reply.done():
+                    waiting.reply.set_exception(error)
+            return
         except Exception as error:
             if len(batch) > 1:
                 log.warning("ledger_batch_split", commands=len(batch), error=type(error).__name__)

@@ -72,13 +72,13 @@ def _show(report: "Report") -> None:
         typer.echo(f"root   {held.root.hex()}")
     for note in report.notes:
         typer.echo(f"note   {note}")
+    if report.truncated_at is not None and held is not None:
+        typer.echo(f"CUT    the checkpoint has {held.size} entries, the database {report.truncated_at}", err=True)
     for problem in report.problems[:SHOWN]:
         typer.echo(f"WRONG  {problem}", err=True)
     if len(report.problems) > SHOWN:
         typer.echo(f"WRONG  and {len(report.problems) - SHOWN} more", err=True)
-    if report.truncated_at is not None and held is not None:
-        typer.echo(f"CUT    the checkpoint has {held.size} entries, the database {report.truncated_at}", err=True)
-    elif not report.problems:
+    if report.exit_code == 0:
         typer.echo(f"ok     {len(report.entries)} entries are as they were signed")
 
 
