@@ -95,6 +95,7 @@ def test_a_malformed_entry_is_not_composed(wrong):
         receipt(**wrong)
 
 
+@pytest.mark.rule("FND-008")
 def test_money_of_one_fund_cannot_become_money_of_another():
     other = AccountKey("project", "P1", "F2")
     with pytest.raises(EntryMalformed) as refused:
@@ -194,7 +195,9 @@ def test_a_refusal_on_record_moves_no_money_and_is_one_for_each_request_and_code
         return command((FUND, -80), (AccountKey("project", "P1", "F1"), 80), ref="a", once="x", **given)
 
     later = refused(recorded_at=AT + timedelta(hours=1))
-    first, second = (domain.refusal_of(c, InsufficientFunds("no", available_fen=n)) for n, c in ((1, refused()), (2, later)))
+    first, second = (
+        domain.refusal_of(c, InsufficientFunds("no", available_fen=n)) for n, c in ((1, refused()), (2, later))
+    )
     assert first.postings == ()
     assert first.ref == second.ref
     assert first.request_hash == second.request_hash

@@ -328,6 +328,27 @@ async def test_one_entry_pays_a_whole_county(database_url):
         await consistent(database)
 
 
+@pytest.mark.rule("FND-009")
+async def test_one_project_pools_several_funds_and_each_stays_traceable(database_url):
+    async with ledger(database_url) as (database, writer):
+        for fund, fen in (("F1", 300), ("F2", 200)):
+            await writer.post(move(f"r{fund}", fen, key("source", fund, fund), key("fund", fund, fund)))
+            await writer.post(move(f"a{fund}", fen, key("fund", fund, fund), key("project", "P1", fund)))
+        lines = [
+            Posting(AccountKey(kind, owner, fund), fen, COUNTY)
+            for fund, fen in (("F1", 30), ("F2", 20))
+            for kind, owner, fen in (("project", "P1", -fen), ("household", "H1", fen))
+        ]
+        await writer.post(move("p", 1, key("fund"), key("project"), postings=tuple(lines)))
+        async with database.read() as tx:
+            left = await store.sums(tx, EVERYWHERE, by="owner", keys=["P1", "H1"])
+            assert left == {
+                ("P1", "F1", "project"): 270, ("P1", "F2", "project"): 180,
+                ("H1", "F1", "household"): 30, ("H1", "F2", "household"): 20,
+            }  # fmt: skip
+        await consistent(database)
+
+
 async def test_entries_are_listed_by_account_and_kept_to_the_area(database_url):
     async with ledger(database_url) as (database, writer):
         await writer.post(receive("r", 100))
