@@ -44,8 +44,10 @@ class _Batch:
     identities: list[store.Row] = field(default_factory=list)
     incomes: list[store.Row] = field(default_factory=list)
     history: list[store.Row] = field(default_factory=list)
+    renewed: list[store.Row] = field(default_factory=list)
 
     async def flush(self, work: Work) -> None:
+        await store.replace(work.tx, self.renewed)
         await store.add(
             work.tx,
             household_rows=self.households,
@@ -107,7 +109,7 @@ async def _prepare(work: Work, homes: Checked | None, people: Checked | None) ->
 
 async def _look_up(work: Work, homes: Checked | None, people: Checked | None) -> _Register:
     numbers = {row.values["household_no"] for sheet in (homes, people) if sheet for row in sheet.valid}
-    by_number = await store.by_numbers(work.tx, sorted(numbers), work.area)
+    by_number = await store.by_numbers(work.tx, sorted(numbers), work.area, lock=True)
     ids = [row["id"] for row in by_number.values()]
     members: dict[UUID, list[store.Row]] = defaultdict(list)
     for member in await store.members_of(work.tx, ids, work.area):
@@ -317,13 +319,11 @@ async def _renew(
         else:
             unchanged += 1
     if different or changes:
-        await records.change(
-            work,
-            before,
-            {**different, **records.summary(after)},
-            reason=REASON,
-            changes={**records.plain(different), **changes},
-        )
+        values = {**different, **records.summary(after)}
+        told = {**records.plain(different), **changes}
+        renewed, line = records.next_version(work, before, values, reason=REASON, valid_from=work.today, changes=told)
+        batch.renewed.append(renewed)
+        batch.history.append(line)
     return Tally(created, changed, unchanged)
 
 

@@ -131,12 +131,25 @@ async def change(
     domain.require_not_future(since, work.today)
     if not await store.change(work.tx, row["id"], seen=row["version"], values=values):
         raise Stale("Somebody changed it since you read it. Read it again.")
+    after, line = next_version(work, row, values, reason=reason, valid_from=since, changes=changes)
+    await store.add(work.tx, history_rows=[line])
+    return after
+
+
+def next_version(
+    work: Work,
+    row: Mapping[str, Any],
+    values: dict[str, Any],
+    *,
+    reason: str,
+    valid_from: date,
+    changes: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The row as it becomes, and its history entry; its event is recorded. The caller writes both."""
     after = {**row, **values, "version": row["version"] + 1}
     told = plain(values) if changes is None else dict(changes)
-    line = entry(work, row["id"], after["version"], told, reason=reason, valid_from=since)
-    await store.add(work.tx, history_rows=[line])
     announce(work, after, also_in=row["division"] if row["division"] != after["division"] else None)
-    return after
+    return after, entry(work, row["id"], after["version"], told, reason=reason, valid_from=valid_from)
 
 
 async def entries_of(work: Work, household_id: UUID) -> list[domain.Entry]:

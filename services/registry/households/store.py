@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    bindparam,
     insert,
     select,
     update,
@@ -140,9 +141,11 @@ async def find_many(tx: AsyncConnection, ids: Sequence[UUID], area: Area) -> lis
     return [dict(row) for row in (await tx.execute(query)).mappings()]
 
 
-async def by_numbers(tx: AsyncConnection, numbers: Iterable[str], area: Area) -> dict[str, Row]:
-    """Household number → row, of those in the area."""
+async def by_numbers(tx: AsyncConnection, numbers: Iterable[str], area: Area, *, lock: bool = False) -> dict[str, Row]:
+    """Household number → row, of those in the area. `lock`: nobody else changes them until the end of the transaction."""
     query = select(households).where(in_area(households.c.division, area))
+    if lock:
+        query = query.with_for_update()
     return {row["household_no"]: row async for row in _chunked(tx, query, households.c.household_no, numbers)}
 
 
@@ -261,6 +264,16 @@ async def change(tx: AsyncConnection, id: UUID, *, seen: int, values: dict[str, 
         update(households).where(households.c.id == id, households.c.version == seen).values(**values, version=seen + 1)
     )
     return changed.rowcount == 1
+
+
+async def replace(tx: AsyncConnection, rows: Sequence[Row]) -> None:
+    """Writes many households anew that were read with `lock`."""
+    if rows:
+        values: dict[str, Any] = {c.name: bindparam(f"new_{c.name}") for c in households.columns if c.name != "id"}
+        statement = update(households).where(households.c.id == bindparam("row_id")).values(values)
+        await tx.execute(
+            statement, [{"row_id": row["id"], **{f"new_{key}": row[key] for key in values}} for row in rows]
+        )
 
 
 async def change_member(tx: AsyncConnection, id: UUID, values: dict[str, Any]) -> None:
