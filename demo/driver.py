@@ -117,7 +117,8 @@ class Driver:
         headers = {"authorization": f"Bearer {self._token(who)}"}
         if act:
             headers["idempotency-key"] = f"{self._key_prefix}:{act}"
-            assert len(headers["idempotency-key"]) <= MAX_KEY and act.isascii(), act
+            assert act.isascii(), act
+            assert len(headers["idempotency-key"]) <= MAX_KEY, act
         if etag:
             headers["if-match"] = etag
         if data is not None:

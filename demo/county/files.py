@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 import xlsxwriter
-from services.assessment.directory.imports import DIRECTORY
 
 from demo.county import rows
 from demo.county.model import County, File, Household
+from services.assessment.directory.imports import DIRECTORY
 from services.funds.payees.sheet import PAYEES
 from services.notify.contacts.sheet import CONTACTS
 from services.registry.divisions.imports import DIVISIONS
