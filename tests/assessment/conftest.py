@@ -20,7 +20,7 @@ from services.assessment.settings import Settings
 from services.assessment.tables import metadata
 from shared.clock import county_instant
 from shared.events.base import Event
-from shared.events.funds import FundAllocated, TranchePaid
+from shared.events.funds import FundAllocated
 from shared.events.notify import ReportMissed, ReportReceived
 from shared.events.registry import DivisionRecorded, HouseholdExited, HouseholdRecorded, HouseholdStatus, VisitRecorded
 from shared.ids import new_id
