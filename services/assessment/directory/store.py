@@ -36,7 +36,7 @@ cadres = Table(
     "cadre",
     metadata,
     Column("cadre_no", String(32), primary_key=True),
-    Column("name_sealed", String(400), nullable=False),
+    Column("name_sealed", String(400), nullable=False, info={"volatile": True}),
     Column("name_masked", String(40), nullable=False),
     Column("version", Integer, nullable=False),
 )

@@ -67,7 +67,7 @@ withdrawals = Table(
 
 async def add(tx: AsyncConnection, fact: Fact) -> None:
     row = {name: getattr(fact, name) for name in Fact.__slots__}
-    await tx.execute(insert(facts).values(**row, county=fact.county, town=fact.town))
+    await tx.execute(insert(facts), row | {"county": fact.county, "town": fact.town})
 
 
 async def withdraw(tx: AsyncConnection, event_id: UUID, *, reason: str, actor: str, at: datetime) -> bool:

@@ -25,5 +25,8 @@ async def hear_household(work: Work, event: HouseholdRecorded, envelope: Envelop
         version=envelope.aggregate_version,
     )
     await store.keep_household(work.tx, household)
-    if before is None or (before.status, before.division) != (household.status, household.division):
-        await store.change_status(work.tx, household, at=envelope.time)
+    if before is not None:
+        if (before.status, before.division) == (household.status, household.division):
+            return
+        await store.end_status(work.tx, household.household_id, at=envelope.time)
+    await store.begin_status(work.tx, household, at=envelope.time)

@@ -6,7 +6,21 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Index, Integer, String, Table, Uuid, and_, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Index,
+    Integer,
+    String,
+    Table,
+    Uuid,
+    and_,
+    bindparam,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.tables import metadata
@@ -53,6 +67,9 @@ statuses = Table(
 Index("ix_household_status_household", statuses.c.household_id, statuses.c.until)
 Index("ix_household_status_no", statuses.c.household_no)
 Index("ix_household_status_division", statuses.c.status, statuses.c.division)
+
+
+_FIND = select(households).where(households.c.household_id == bindparam("id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,15 +119,19 @@ async def find_household(tx: AsyncConnection, household_id: UUID) -> Household |
 
 async def keep_household(tx: AsyncConnection, household: Household) -> None:
     row = {name: getattr(household, name) for name in Household.__slots__}
-    await tx.execute(upsert(tx, households, keys=("household_id",)).values(row))
+    await tx.execute(upsert(tx, households, keys=("household_id",)), row)
 
 
-async def change_status(tx: AsyncConnection, household: Household, *, at: datetime) -> None:
-    """From `at` on the household has this status in this division."""
-    current = and_(statuses.c.household_id == household.household_id, statuses.c.until.is_(None))
+async def end_status(tx: AsyncConnection, household_id: UUID, *, at: datetime) -> None:
+    """From `at` on the household has its present status no more."""
+    current = and_(statuses.c.household_id == household_id, statuses.c.until.is_(None))
     await tx.execute(update(statuses).where(current).values(until=at))
+
+
+async def begin_status(tx: AsyncConnection, household: Household, *, at: datetime) -> None:
+    """From `at` on the household has this status in this division."""
     row = {name: getattr(household, name) for name in ("household_id", "household_no", "division", "status")}
-    await tx.execute(insert(statuses).values(**row, since=at))
+    await tx.execute(insert(statuses), row | {"since": at})
 
 
 async def registered(tx: AsyncConnection, area: Area, *, before: datetime | None) -> dict[str, int]:
