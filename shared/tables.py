@@ -1,6 +1,6 @@
 """The kit's own tables. Each service's database holds its own copy of them."""
 
-from sqlalchemy import Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, Uuid
+from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, Uuid
 
 from shared.db import BigId, DivisionCode, Instant, Json, new_metadata
 
@@ -80,4 +80,33 @@ audit = Table(
     Column("subject", String(100), nullable=False),
     Column("reason", Text),
     Column("facts", Json, nullable=False),
+)
+
+import_file = Table(
+    "import_file",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", String(40), nullable=False),
+    Column("division", DivisionCode, nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("accepted", Integer, nullable=False),
+    Column("rejected", Integer, nullable=False),
+    Column("created", Integer, nullable=False),
+    Column("changed", Integer, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    # By row and column, without the cells' content.
+    Column("errors", Json, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("at", Instant, nullable=False),
+    # Only of a file with wrong rows, until its report expires.
+    Column("file_sealed", Text, info={"volatile": True}),
+)
+Index(
+    "ix_import_file_kept",
+    import_file.c.at,
+    sqlite_where=import_file.c.file_sealed.is_not(None),
+    postgresql_where=import_file.c.file_sealed.is_not(None),
 )

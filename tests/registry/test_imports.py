@@ -10,15 +10,16 @@ import pytest
 import xlsxwriter
 from sqlalchemy import func, select
 
-from services.registry.api import ROUTERS
+from services.registry.api import KINDS, ROUTERS
 from services.registry.households import store as households
 from services.registry.households.imports import HOUSEHOLDS, PEOPLE
-from services.registry.imports import service, store
 from services.registry.settings import Settings
 from services.registry.tables import metadata
 from shared.events.registry import DivisionRecorded, HouseholdRecorded
+from shared.imports.kinds import ImportKind
 from shared.pii import TEST_ID_AREA, make_check_digit
 from shared.roles import Role
+from shared.tables import import_file
 from shared.testing import OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Client, Running, running, settings_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,15 +193,13 @@ async def test_the_report_marks_the_wrong_cells(office: Client) -> None:
 async def test_a_report_is_kept_sealed_for_30_days(live: Running, office: Client) -> None:
     result = (await _send(office, "households", workbook([home(cause="?")], [person()]))).json()
     async with live.service.work(write=False) as work:
-        sealed = await work.tx.scalar(
-            select(store.imports.c.file_sealed).where(store.imports.c.file_sealed.is_not(None))
-        )
+        sealed = await work.tx.scalar(select(import_file.c.file_sealed).where(import_file.c.file_sealed.is_not(None)))
     assert sealed.startswith("k")
     live.clock.move_to(live.clock.now() + timedelta(days=29))
-    await service.drop_expired(live.service)
+    await live.service.run_jobs()
     assert (await office.get(result["report"])).status_code == 200
     live.clock.move_to(live.clock.now() + timedelta(days=1))
-    await service.drop_expired(live.service)
+    await live.service.run_jobs()
     answer = await office.get(result["report"])
     assert (answer.status_code, answer.json()["code"]) == (410, "report_expired")
 
@@ -307,6 +306,13 @@ async def test_a_town_does_not_see_another_towns_import(live: Running) -> None:
         assert (await town.get(path)).status_code == 200
 
 
+async def test_who_may_not_import_a_kind_does_not_get_its_report(live: Running, office: Client) -> None:
+    result = (await _send(office, "households", workbook([home(cause="?")], [person()]))).json()
+    for path in (f"{PATH}/{result['import_id']}", result["report"]):
+        answer = await live.as_(Role.POVERTY_OFFICE).get(path)
+        assert (answer.status_code, answer.json()["code"]) == (403, "not_your_ledger")
+
+
 @pytest.mark.rule("REG-006")
 async def test_the_poverty_office_does_not_register_households(live: Running) -> None:
     answer = await _send(live.as_(Role.POVERTY_OFFICE), "households", workbook([home()], [person()]))
@@ -325,12 +331,10 @@ async def test_an_unknown_kind_names_the_known_ones(office: Client) -> None:
     assert "households" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("kind", service.KINDS)
-async def test_every_kind_has_a_template(office: Client, kind: str) -> None:
-    answer = await office.get(f"{PATH}/{kind}/template")
-    assert openpyxl.load_workbook(io.BytesIO(answer.content)).sheetnames == [
-        spec.title for spec in service.KINDS[kind].specs
-    ]
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.key)
+async def test_every_kind_has_a_template(office: Client, kind: ImportKind) -> None:
+    answer = await office.get(f"{PATH}/{kind.key}/template")
+    assert openpyxl.load_workbook(io.BytesIO(answer.content)).sheetnames == [spec.title for spec in kind.specs]
 
 
 @pytest.mark.parametrize(("sheet", "homes", "people"), [("by-hand", 4, 7), ("libreoffice", 3, 6)])

@@ -1,7 +1,15 @@
-"""The sheet of divisions (行政区划)."""
+"""The sheet of divisions (行政区划) and its import kind."""
 
-from shared.scope import Level
-from shared.sheets import Column, SheetSpec, cells
+from collections.abc import Sequence
+from typing import Any
+
+from services.registry.divisions import domain, store
+from services.registry.roles import REGISTRARS
+from shared.events.registry import DivisionRecorded
+from shared.imports.kinds import ImportKind, Prepared, Tally, only
+from shared.scope import Level, is_division
+from shared.sheets import Checked, Column, RowError, SheetSpec, ValidRow, cells
+from shared.work import Work
 
 LEVEL_WORDS = {
     "province": Level.PROVINCE.value,
@@ -35,3 +43,70 @@ DIVISIONS = SheetSpec(
     ),
     unique=(("code",),),
 )
+
+
+async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
+    """Judges the rows of a file of divisions: levels, parents (in the file or here already), the caller's area."""
+    checked = only(sheets)
+    codes = {row.values["code"] for row in checked.valid}
+    parents = {row.values["parent"] for row in checked.valid if row.values["parent"]}
+    known = {row["code"]: row for row in await store.with_codes(work.tx, sorted(codes | parents))}
+    checked = checked.without(
+        [error for row in checked.valid if (error := _judge(work, checked, row, codes | set(known)))]
+    )
+
+    async def write() -> Tally:
+        return await _write(work, checked.valid, known)
+
+    return Prepared((checked,), write)
+
+
+KIND = ImportKind("divisions", (DIVISIONS,), prepare, REGISTRARS)
+
+
+def _judge(work: Work, checked: Checked, row: ValidRow, known: set[str]) -> RowError | None:
+    code, level, parent = row.values["code"], row.values["level"], row.values["parent"]
+    if not domain.may_record(code, work.area):
+        return checked.error(row, "code", "outside_area", "不在本辖区。", "Outside your area.")
+    if not domain.level_fits(code, level):
+        return checked.error(row, "level", "wrong_level", "级别与代码不符。", "The level does not fit the code.")
+    if not domain.parent_fits(code, parent):
+        return checked.error(
+            row, "parent", "wrong_parent", "上级代码与代码不符。", "The code does not lie in this parent."
+        )
+    if parent and parent not in known:
+        return checked.error(row, "parent", "parent_unknown", "上级不存在。", "The parent is unknown.")
+    if any(not is_division(old) for old in _predecessors(row)):
+        return checked.error(row, "predecessors", "bad_division", "应为 12 位代码。", "Fill in 12-digit codes.")
+    return None
+
+
+async def _write(work: Work, rows: Sequence[ValidRow], known: dict[str, Any]) -> Tally:
+    fresh: list[dict[str, Any]] = []
+    changed = unchanged = 0
+    for row in rows:
+        values = {**row.values, "predecessors": _predecessors(row)}
+        before = known.get(values["code"])
+        if before is None:
+            values["version"] = 1
+            fresh.append(values)
+        elif all(before[key] == value for key, value in values.items()):
+            unchanged += 1
+            continue
+        else:
+            values["version"] = before["version"] + 1
+            await store.change(work.tx, values["code"], values)
+            changed += 1
+        work.record(
+            DivisionRecorded(
+                code=values["code"], name=values["name"], level=Level(values["level"]), parent=values["parent"]
+            ),
+            division=values["code"],
+            version=values["version"],
+        )
+    await store.add(work.tx, fresh)
+    return Tally(created=len(fresh), changed=changed, unchanged=unchanged)
+
+
+def _predecessors(row: ValidRow) -> list[str]:
+    return (row.values["predecessors"] or "").split()

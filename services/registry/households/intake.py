@@ -10,8 +10,9 @@ from uuid import UUID
 from services.registry.divisions import service as divisions
 from services.registry.households import codes, domain, records, store
 from services.registry.households.imports import HOUSEHOLDS, INCOME_YEARS, PEOPLE
-from services.registry.imports.kinds import REGISTRARS, SLICE, ImportKind, Prepared, Tally
+from services.registry.roles import REGISTRARS
 from shared.ids import new_id
+from shared.imports.kinds import SLICE, ImportKind, Prepared, Tally, only
 from shared.sheets import Checked, RowError, ValidRow
 from shared.work import Work
 
@@ -61,21 +62,19 @@ class _Batch:
 
 async def prepare_households(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     """A file of households, with the sheet of their people or without it (a CSV)."""
-    homes, people = sheets[0], sheets[1]
+    homes, people = sheets
     assert homes is not None
     return await _prepare(work, homes, people)
 
 
 async def prepare_people(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     """A file of people of households that are on file."""
-    people = sheets[0]
-    assert people is not None
-    return await _prepare(work, None, people)
+    return await _prepare(work, None, only(sheets))
 
 
 KINDS = (
-    ImportKind("households", "户与人", (HOUSEHOLDS, PEOPLE), prepare_households, REGISTRARS),
-    ImportKind("people", "人", (PEOPLE,), prepare_people, REGISTRARS),
+    ImportKind("households", (HOUSEHOLDS, PEOPLE), prepare_households, REGISTRARS),
+    ImportKind("people", (PEOPLE,), prepare_people, REGISTRARS),
 )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from services.registry.imports.kinds import ImportKind, Prepared, Tally
 from services.registry.measures import service
 from services.registry.measures.domain import FIRST_YEAR, Order
 from services.registry.measures.service import BulkRow
+from services.registry.roles import HELPERS
 from services.registry.texts import holds_personal_number
+from shared.imports.kinds import ImportKind, Prepared, Tally, only
 from shared.sheets import CellError, Checked, Column, SheetSpec, cells
 from shared.work import Work
 
@@ -66,8 +67,7 @@ _SAID = {
 
 async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     """Judges the rows against the households, their measures and the pack's catalogue. Changes nothing yet."""
-    (checked,) = sheets
-    assert checked is not None, "the only sheet is there"
+    checked = only(sheets)
     rows = [
         BulkRow(
             row.number,
@@ -99,4 +99,4 @@ async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     return Prepared((checked.without(errors),), write)
 
 
-KIND = ImportKind("measures", MEASURES.title, (MEASURES,), prepare)
+KIND = ImportKind("measures", (MEASURES,), prepare, HELPERS)

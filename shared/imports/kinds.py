@@ -1,15 +1,11 @@
 """What a room offers to be imported: its sheets, a look at the rows against the database, and the writing of the good ones."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from shared.roles import Role
 from shared.sheets import Checked, SheetSpec
 from shared.work import Work
-
-IMPORTERS = (Role.COUNTY_ADMIN, Role.STATISTICS, Role.POVERTY_OFFICE, Role.TOWN_OFFICE)
-REGISTRARS = (Role.COUNTY_ADMIN, Role.STATISTICS, Role.TOWN_OFFICE)
-"""Registration is the statistics bureau's and the towns' (REG-006, REG-005), not the poverty office's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +31,26 @@ Prepare = Callable[[Work, Sequence[Checked | None]], Awaitable[Prepared]]
 
 @dataclass(frozen=True, slots=True)
 class ImportKind:
-    """A kind of file (导入种类). `write` of what `prepare` gives runs only if no row is wrong or the good ones are asked for."""
+    """A kind of file (导入种类) and who may import it, see what became of it and fetch its report: they hold its personal data.
+
+    `write` of what `prepare` gives runs only if no row is wrong or the good ones are asked for.
+    """
 
     key: str
-    title: str
     specs: tuple[SheetSpec, ...]
     prepare: Prepare
-    roles: tuple[Role, ...] = IMPORTERS
+    roles: tuple[Role, ...]
 
+
+Kinds = Mapping[str, ImportKind]
+"""The kinds of one service, by key."""
 
 SLICE = 2_000
 """Rows after which the writing of a large file lets other requests have the loop (`await asyncio.sleep(0)`)."""
+
+
+def only(sheets: Sequence[Checked | None]) -> Checked:
+    """The sheet of a kind that has one; the reader refuses a file without its first sheet."""
+    (checked,) = sheets
+    assert checked is not None, "the first sheet is there"
+    return checked

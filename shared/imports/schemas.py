@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from services.registry.imports.domain import Mode, State
+from shared.imports.domain import Mode, State
 
 
 class RowProblem(BaseModel):

@@ -4,40 +4,32 @@ import asyncio
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from services.registry.divisions.service import KIND as DIVISIONS
-from services.registry.households.intake import KINDS as HOUSEHOLDS_AND_PEOPLE
-from services.registry.imports import domain, store
-from services.registry.imports.domain import Mode, State
-from services.registry.imports.kinds import ImportKind, Tally
-from services.registry.imports.schemas import ImportOut, RowProblem
-from services.registry.measures.imports import KIND as MEASURES
-from shared import sheets
+from shared import retention, sheets
 from shared.ids import new_id
-from shared.service import Job, Service
+from shared.imports import domain, store
+from shared.imports.domain import Mode, State
+from shared.imports.kinds import ImportKind, Kinds, Tally
+from shared.imports.schemas import ImportOut, RowProblem
 from shared.sheets import Checked, RowError
 from shared.work import Work
-
-KINDS = {kind.key: kind for kind in (DIVISIONS, *HOUSEHOLDS_AND_PEOPLE, MEASURES)}
 
 SHOWN_ERRORS = 100
 """Row errors in one answer; the report has more."""
 KEPT_ERRORS = 10_000
 """Row errors that are kept for the report: whoever has more corrects these first."""
-KEPT_DAYS = 30
-"""A file with wrong rows holds personal data; it is kept, sealed, so long for its report."""
 SEALED_COLUMN = "import_file.file"
 
 
-async def import_file(work: Work, key: str, data: bytes, *, mode: Mode, dry_run: bool) -> ImportOut:
+async def import_file(work: Work, kinds: Kinds, key: str, data: bytes, *, mode: Mode, dry_run: bool) -> ImportOut:
     """Checks a file (XLSX or CSV) and takes it over, or its good rows, or nothing.
 
+    A file with wrong rows is no refusal of the request: what became of it is recorded, with its report, and answered.
     Raises KindUnknown, NotYourLedger, and a WrongFile or FileTooLarge for a file that cannot be read as this kind.
     """
-    kind = _kind(work, key)
+    kind = _kind(work, kinds, key)
     checked = await asyncio.to_thread(_check, data, kind)
     prepared = await kind.prepare(work, checked)
     errors = [error for sheet in prepared.sheets for error in sheet.errors]
@@ -60,58 +52,47 @@ async def import_file(work: Work, key: str, data: bytes, *, mode: Mode, dry_run:
         "actor": work.caller.subject,
         "at": work.now,
         "file_sealed": None,
-        "expires_on": None,
     }
     if errors:
         row["file_sealed"] = work.vault.seal(base64.b64encode(data).decode(), column=SEALED_COLUMN, row=row["id"])
-        row["expires_on"] = work.today + timedelta(days=KEPT_DAYS)
     await store.add(work.tx, **row)
-    return _shown(row)
+    return _shown(work, row)
 
 
-async def show(work: Work, import_id: UUID) -> ImportOut:
-    """What became of a file. Raises ImportUnknown."""
-    return _shown(await _row(work, import_id))
+async def show(work: Work, kinds: Kinds, import_id: UUID) -> ImportOut:
+    """What became of a file. Raises ImportUnknown, NotYourLedger."""
+    return _shown(work, await _row(work, kinds, import_id))
 
 
-async def report(work: Work, import_id: UUID) -> bytes:
+async def report(work: Work, kinds: Kinds, import_id: UUID) -> bytes:
     """The annotated sheet (批注表) as XLSX: all rows, or the rejected ones when the good ones were taken over.
 
-    Raises ImportUnknown, NoWrongRows, ReportGone.
+    Raises ImportUnknown, NotYourLedger, NoWrongRows, ReportGone.
     """
-    row = await _row(work, import_id)
+    row = await _row(work, kinds, import_id)
     if not row["errors"]:
         raise domain.NoWrongRows("No row of this file was wrong; there is no report.")
     if row["file_sealed"] is None:
-        raise domain.ReportGone(f"Reports are kept for {KEPT_DAYS} days. Send the file again.")
+        raise domain.ReportGone(f"Reports are kept for {retention.FILES.days} days. Send the file again.")
     data = base64.b64decode(work.vault.open(row["file_sealed"], column=SEALED_COLUMN, row=row["id"]))
     errors = [RowError(**error) for error in row["errors"]]
     wrong_only = row["mode"] == Mode.VALID and row["state"] == State.APPLIED
-    return await asyncio.to_thread(sheets.annotate, data, KINDS[row["kind"]].specs, errors, wrong_only=wrong_only)
+    return await asyncio.to_thread(sheets.annotate, data, kinds[row["kind"]].specs, errors, wrong_only=wrong_only)
 
 
-def template(work: Work, key: str) -> bytes:
+def template(work: Work, kinds: Kinds, key: str) -> bytes:
     """The empty workbook of a kind. Raises KindUnknown, NotYourLedger."""
-    return sheets.template(_kind(work, key).specs)
-
-
-async def drop_expired(service: Service) -> None:
-    """Forgets files whose time is over."""
-    async with service.work() as work:
-        await store.drop_expired(work.tx, work.today)
-
-
-JOBS = (Job("drop_expired_imports", 3600, drop_expired),)
+    return sheets.template(_kind(work, kinds, key).specs)
 
 
 def _check(data: bytes, kind: ImportKind) -> list[Checked | None]:
     return [sheets.check(table) if table else None for table in sheets.read_book(data, kind.specs)]
 
 
-def _kind(work: Work, key: str) -> ImportKind:
-    kind = KINDS.get(key)
+def _kind(work: Work, kinds: Kinds, key: str) -> ImportKind:
+    kind = kinds.get(key)
     if kind is None:
-        raise domain.KindUnknown("There is no such kind of file. Ask for one of: " + ", ".join(KINDS) + ".")
+        raise domain.KindUnknown("There is no such kind of file. Ask for one of: " + ", ".join(kinds) + ".")
     if not work.caller.has(*kind.roles):
         raise domain.NotYourLedger(
             "Another office keeps this ledger. Ask for one of: " + ", ".join(kind.roles) + ".", needs=list(kind.roles)
@@ -119,19 +100,20 @@ def _kind(work: Work, key: str) -> ImportKind:
     return kind
 
 
-async def _row(work: Work, import_id: UUID) -> dict[str, Any]:
+async def _row(work: Work, kinds: Kinds, import_id: UUID) -> dict[str, Any]:
     row = await store.find(work.tx, import_id, work.area)
     if row is None:
         raise domain.ImportUnknown("There is no such import in your area.")
+    _kind(work, kinds, row["kind"])
     return dict(row)
 
 
-def _shown(row: dict[str, Any]) -> ImportOut:
+def _shown(work: Work, row: dict[str, Any]) -> ImportOut:
     values = {key: row[key] for key in ImportOut.model_fields if key in row}
     return ImportOut(
         **{**values, "errors": _problems(row["errors"][:SHOWN_ERRORS])},
         import_id=row["id"],
-        report=f"/registry/v1/imports/{row['id']}/report" if row["errors"] else None,
+        report=f"/{work.service}/v1/imports/{row['id']}/report" if row["errors"] else None,
     )
 
 

@@ -1,1 +1,0 @@
-"""Imports (导入): files checked as a whole, taken over in one transaction, sent back with their errors marked."""

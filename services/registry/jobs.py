@@ -1,5 +1,0 @@
-"""Clock-driven work of the registry."""
-
-from services.registry.imports.service import JOBS as IMPORTS
-
-JOBS = (*IMPORTS,)

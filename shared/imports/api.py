@@ -1,0 +1,65 @@
+"""Routes of imports. The body of a POST is the file itself; what it is, is told from its content."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path, Request, Response
+
+from shared.http import Router, WorkDep, allow
+from shared.imports import service
+from shared.imports.domain import Mode
+from shared.imports.kinds import ImportKind
+from shared.imports.schemas import ImportOut
+
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+_SHEET: dict[int | str, dict[str, Any]] = {200: {"content": {XLSX: {}}}}
+
+
+def router(name: str, offered: Sequence[ImportKind]) -> Router:
+    """The import routes of a service: `/<name>/v1/imports/…` for each kind its rooms offer.
+
+    The gate lets pass who may import any of them; each kind then asks for its own roles.
+    """
+    kinds = {kind.key: kind for kind in offered}
+    importers = allow(*dict.fromkeys(role for kind in offered for role in kind.roles))
+    routes = Router(prefix=f"/{name}/v1/imports", tags=["imports"])
+    Kind = Annotated[str, Path(max_length=40, description="one of: " + ", ".join(kinds))]
+
+    @routes.post("/{kind}", status_code=201, dependencies=[importers], openapi_extra=_BODY)
+    async def import_file(
+        work: WorkDep, kind: Kind, request: Request, mode: Mode = Mode.ALL, dry_run: bool = False
+    ) -> ImportOut:
+        """Import a file (导入): XLSX, or CSV in UTF-8 or GB18030. One wrong row and nothing is taken over, unless mode=valid."""
+        return await service.import_file(work, kinds, kind, await request.body(), mode=mode, dry_run=dry_run)
+
+    @routes.get("/{import_id}", dependencies=[importers])
+    async def show_import(work: WorkDep, import_id: UUID) -> ImportOut:
+        """What became of a file (导入结果)."""
+        return await service.show(work, kinds, import_id)
+
+    @routes.get("/{import_id}/report", dependencies=[importers], responses=_SHEET, response_class=Response)
+    async def report(work: WorkDep, import_id: UUID) -> Response:
+        """The file with its wrong cells marked and explained (批注表), as XLSX."""
+        return _sheet(await service.report(work, kinds, import_id), f"{import_id}.xlsx")
+
+    @routes.get("/{kind}/template", dependencies=[importers], responses=_SHEET, response_class=Response)
+    async def template(work: WorkDep, kind: Kind) -> Response:
+        """The empty form (模板), as XLSX."""
+        return _sheet(service.template(work, kinds, kind), f"{kind}.xlsx")
+
+    return routes
+
+
+def _sheet(data: bytes, name: str) -> Response:
+    return Response(
+        data,
+        media_type=XLSX,
+        headers={"content-disposition": f'attachment; filename="{name}"', "cache-control": "no-store"},
+    )
