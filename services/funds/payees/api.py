@@ -2,36 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Query
 
 from services.funds.payees import service
-from services.funds.payees.schemas import ImportOut, Mode, PayeeOut
-from services.funds.payees.sheet import PAYEES
-from shared import sheets
+from services.funds.payees.schemas import PayeeOut
 from shared.http import Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
 
-KEEPERS = (Role.FINANCE, Role.POVERTY_OFFICE)
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+READERS = (Role.FINANCE, Role.POVERTY_OFFICE, Role.PAYER, Role.AUDITOR, Role.DISCIPLINE)
 
 router = Router(prefix="/funds/v1", tags=["payees"])
 
 
-@router.post("/imports/payees", dependencies=[allow(*KEEPERS)])
-async def import_payees(
-    work: WorkDep, request: Request, mode: Annotated[Mode, Query()] = "all", dry_run: Annotated[bool, Query()] = False
-) -> ImportOut:
-    """Import accounts (导入收款账户): the file itself is the body, XLSX or CSV."""
-    return await service.import_payees(work, await request.body(), mode=mode, dry_run=dry_run)
-
-
-@router.get("/imports/payees/template", dependencies=[allow(*KEEPERS)])
-async def template(_: WorkDep) -> Response:
-    """An empty sheet to fill in."""
-    return Response(sheets.template([PAYEES]), media_type=XLSX)
-
-
-@router.get("/payees", dependencies=[allow(*KEEPERS, Role.PAYER, Role.AUDITOR, Role.DISCIPLINE)])
+@router.get("/payees", dependencies=[allow(*READERS)])
 async def list_payees(
     work: WorkDep,
     page: PageDep,

@@ -2,14 +2,6 @@
 
 from dataclasses import dataclass
 
-from shared.errors import Refusal
-
-
-class FileHasErrors(Refusal):
-    """A file with wrong rows changes nothing unless the good ones are asked for."""
-
-    code = "file_has_errors"
-
 
 @dataclass(frozen=True, slots=True)
 class Payee:

@@ -1,34 +1,9 @@
-"""What the API of payees takes and gives."""
+"""What the API of payees gives."""
 
 from datetime import date
-from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
-
-Mode = Literal["all", "valid"]
-
-
-class RowProblem(BaseModel):
-    """A wrong cell of an imported file: where, which rule, what to do."""
-
-    row: int
-    column: str
-    code: str
-    zh: str
-    en: str
-
-
-class ImportOut(BaseModel):
-    """What became of a file. Nothing was changed when `applied` is false."""
-
-    kind: Literal["payees"] = "payees"
-    rows: int
-    accepted: int
-    unchanged: int
-    rejected: int
-    applied: bool
-    errors: list[RowProblem] = Field(description="at most 100 of them")
+from pydantic import BaseModel
 
 
 class PayeeOut(BaseModel):
