@@ -17,7 +17,7 @@ from demo.county import rows
 from demo.county.model import County, File, Household
 from services.assessment.directory.imports import DIRECTORY
 from services.funds.payees.imports import PAYEES
-from services.notify.contacts.sheet import CONTACTS
+from services.notify.contacts.imports import CONTACTS
 from services.registry.divisions.imports import DIVISIONS
 from services.registry.households.imports import HOUSEHOLDS, PEOPLE
 from services.registry.measures.imports import MEASURES

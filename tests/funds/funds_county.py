@@ -128,7 +128,7 @@ class County:
         """A tranche from two funds to so many households that lacks nothing but its publicity's days. Returns its id."""
         numbers = [await self.hear_household(n, people=n) for n in range(1, households + 1)]
         answer = await self.import_payees([(no, f"王{n}", card(n), "农商行") for n, no in enumerate(numbers, 1)])
-        assert answer.status_code == 200, answer.text
+        assert answer.status_code == 201, answer.text
         project = await self.project()
         for fund_no, fen in (("F-1", 600_000), ("F-2", 300_000)):
             created(await self.allocate(project, await self.source(fund_no), fen))

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from services.notify.contacts.domain import Appointment, recipients
-from services.notify.contacts.sheet import mobile
+from services.notify.contacts.imports import mobile
 from shared.events.assessment import CadreAppointed, Post
 from shared.events.registry import DivisionRecorded
 from shared.roles import Role

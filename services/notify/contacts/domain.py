@@ -3,22 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
-
-
-class Mode(StrEnum):
-    """`all`: one wrong row and nothing is taken over. `valid`: the good rows are (--accept-valid)."""
-
-    ALL = "all"
-    VALID = "valid"
-
-
-class State(StrEnum):
-    """What became of a file: looked at only, refused for its wrong rows, or taken over."""
-
-    CHECKED = "checked"
-    REFUSED = "refused"
-    APPLIED = "applied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +46,3 @@ def recipients(appointments: Iterable[Appointment], posts: Sequence[str], day: d
     for appointment in sorted(wanted, key=lambda a: (a.cadre_no, rank[a.post], a.division, a.unit)):
         chosen.setdefault(appointment.cadre_no, appointment)
     return chosen
-
-
-def import_state(mode: Mode, *, dry_run: bool, wrong: int) -> State:
-    """What is to be done with a file that has so many wrong rows."""
-    if dry_run:
-        return State.CHECKED
-    return State.REFUSED if wrong and mode is Mode.ALL else State.APPLIED

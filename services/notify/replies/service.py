@@ -7,8 +7,8 @@ from services.notify.alarms.domain import AlarmKind
 from services.notify.alarms.service import raise_alarm
 from services.notify.contacts import store as contacts
 from services.notify.contacts.domain import Appointment, recipients
+from services.notify.contacts.imports import mobile
 from services.notify.contacts.service import PHONE
-from services.notify.contacts.sheet import mobile
 from services.notify.replies import domain, store
 from services.notify.replies.domain import (
     AlreadyReported,
