@@ -13,9 +13,6 @@ async def hear_division(work: Work, event: DivisionRecorded, envelope: Envelope)
 
 async def hear_household(work: Work, event: HouseholdRecorded, envelope: Envelope) -> None:
     """Keeps the household as it is now, and since when it has its status. An older version than the kept one is no news."""
-    before = await store.find_household(work.tx, event.household_id)
-    if before is not None and envelope.aggregate_version < before.version:
-        return
     household = Household(
         household_id=event.household_id,
         household_no=event.household_no,
@@ -24,8 +21,11 @@ async def hear_household(work: Work, event: HouseholdRecorded, envelope: Envelop
         people=event.people,
         version=envelope.aggregate_version,
     )
-    await store.keep_household(work.tx, household)
-    if before is not None:
+    if not await store.add_household(work.tx, household):
+        before = await store.find_household(work.tx, household.household_id)
+        if before is None or household.version < before.version:
+            return
+        await store.keep_household(work.tx, household)
         if (before.status, before.division) == (household.status, household.division):
             return
         await store.end_status(work.tx, household.household_id, at=envelope.time)

@@ -111,10 +111,14 @@ async def divisions_of(
 
 
 async def find_household(tx: AsyncConnection, household_id: UUID) -> Household | None:
-    row = (
-        (await tx.execute(select(households).where(households.c.household_id == household_id))).mappings().one_or_none()
-    )
+    row = (await tx.execute(_FIND, {"id": household_id})).mappings().one_or_none()
     return Household(**row) if row else None
+
+
+async def add_household(tx: AsyncConnection, household: Household) -> bool:
+    """False when it was heard of before."""
+    row = {name: getattr(household, name) for name in Household.__slots__}
+    return (await tx.execute(insert_ignoring(tx, households), row)).rowcount == 1
 
 
 async def keep_household(tx: AsyncConnection, household: Household) -> None:
