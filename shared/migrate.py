@@ -4,7 +4,6 @@ Each service has its own folder of migrations and its own version table; `env.py
 """
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ from alembic import command, context, op
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import JSON, BigInteger, Connection, MetaData, text
+from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared import tables
-from shared.db import Database, Instant
+from shared.append_only import ddl
+from shared.db import BigId, Database, Instant, Json
 
 ROOT = Path(__file__).parent.parent / "services"
 
@@ -69,8 +69,7 @@ def _render(kind: str, thing: Any, context: Any) -> str | bool:
     """The house's own column types, by their names."""
     if kind != "type":
         return False
-    names = {Instant: "Instant()", BigInteger: "BigId", JSON: "Json"}
-    own = names.get(type(thing))
+    own = "Instant()" if isinstance(thing, Instant) else {id(BigId): "BigId", id(Json): "Json"}.get(id(thing))
     if own is None:
         return False
     context.imports.add("from shared.db import BigId, Instant, Json")
@@ -109,22 +108,10 @@ def new_revision(service: str, message: str) -> None:
     asyncio.run(write())
 
 
-def append_only(*names: str) -> None:
-    """In a migration: rows of these tables can be added and read, nothing else, whoever asks (触发器)."""
+def append_only(*names: str, but: str = "") -> None:
+    """In a migration: the triggers of append-only tables (shared/append_only.py)."""
+    bind = op.get_bind()
     for name in names:
-        for statement in append_only_ddl(op.get_bind().dialect.name, name):
+        columns = [column["name"] for column in inspect(bind).get_columns(name) if column["name"] != but]
+        for statement in ddl(bind.dialect.name, name, columns):
             op.execute(statement)
-
-
-def append_only_ddl(dialect: str, name: str) -> Sequence[str]:
-    if dialect == "sqlite":
-        return [
-            f"CREATE TRIGGER {name}_no_{act} BEFORE {act} ON {name} BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END"
-            for act in ("update", "delete")
-        ]
-    return [
-        f"CREATE OR REPLACE FUNCTION {name}_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN RAISE EXCEPTION '{name} is append-only'; END $$",
-        f"CREATE TRIGGER {name}_no_change BEFORE UPDATE OR DELETE ON {name} FOR EACH ROW EXECUTE FUNCTION {name}_append_only()",
-        f"CREATE TRIGGER {name}_no_truncate BEFORE TRUNCATE ON {name} FOR EACH STATEMENT EXECUTE FUNCTION {name}_append_only()",
-    ]

@@ -2,6 +2,7 @@
 
 from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, Uuid
 
+from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, new_metadata
 
 metadata = new_metadata()
@@ -110,3 +111,4 @@ Index(
     sqlite_where=import_file.c.file_sealed.is_not(None),
     postgresql_where=import_file.c.file_sealed.is_not(None),
 )
+protect(audit)

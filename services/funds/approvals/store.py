@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.approvals.domain import Decision, Verdict
 from services.funds.tables import metadata
+from shared.append_only import protect
 from shared.db import DivisionCode, Instant, in_area
 from shared.scope import Area
 
@@ -29,6 +30,7 @@ decision = Table(
     UniqueConstraint("subject", "act"),
     UniqueConstraint("subject", "place"),
 )
+protect(decision)
 
 
 async def add(

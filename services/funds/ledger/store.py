@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
-    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -19,7 +18,6 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     bindparam,
-    event,
     func,
     insert,
     select,
@@ -38,6 +36,7 @@ from services.funds.ledger.domain import (
     genesis,
 )
 from services.funds.tables import metadata
+from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
 
@@ -106,40 +105,9 @@ posting = Table(
 Index("ix_ledger_posting_account", posting.c.account_id, posting.c.seq)
 
 
-def append_only(table: str, *, changing: str = "") -> dict[str, list[str]]:
-    """DDL, per dialect, that refuses every DELETE, and every UPDATE but of the one column `changing`."""
-    columns = ", ".join(c.name for c in metadata.tables[table].columns if c.name != changing)
-    message = f"{table} is append-only"
-    return {
-        "sqlite": [
-            f"create trigger {table}_no_delete before delete on {table} begin select raise(abort, '{message}'); end",
-            f"create trigger {table}_no_update before update of {columns} on {table} begin select raise(abort, '{message}'); end",
-        ],
-        "postgresql": [
-            f"create or replace function {table}_append_only() returns trigger language plpgsql as "
-            f"$$ begin raise exception '{message}'; end $$",
-            f"create trigger {table}_no_delete before delete on {table} for each row execute function {table}_append_only()",
-            f"create trigger {table}_no_truncate before truncate on {table} execute function {table}_append_only()",
-            f"create trigger {table}_no_update before update of {columns} on {table} for each row execute function {table}_append_only()",
-        ],
-    }
-
-
-def attach(ddl: dict[str, list[str]], table: Table) -> dict[str, list[str]]:
-    """Makes `create_all` run the statements after it has made the table; migrations run them from APPEND_ONLY."""
-    for dialect, statements in ddl.items():
-        for statement in statements:
-            event.listen(table, "after_create", DDL(statement).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
-    return ddl
-
-
-_TRIGGERS = [
-    attach(append_only(entry.name), entry),
-    attach(append_only(posting.name), posting),
-    attach(append_only(account.name, changing="balance_fen"), account),
-]
-APPEND_ONLY = {dialect: [line for ddl in _TRIGGERS for line in ddl[dialect]] for dialect in ("sqlite", "postgresql")}
-"""The triggers' DDL by dialect, for the migration that creates these tables."""
+protect(entry)
+protect(posting)
+protect(account, but="balance_fen")
 
 
 def _parts(keys: Sequence[Any]) -> Iterable[Sequence[Any]]:

@@ -6,9 +6,9 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.funds.ledger.store import append_only, attach
 from services.funds.proofs.merkle import Node
 from services.funds.tables import metadata
+from shared.append_only import protect
 from shared.db import Instant
 
 IN_MAX = 1_000
@@ -34,9 +34,8 @@ checkpoint = Table(
     info={"volatile": True},  # how many there are depends on when the sequencer ran; a canonical dump leaves them out
 )
 
-_TRIGGERS = [attach(append_only(table.name), table) for table in (log_node, checkpoint)]
-APPEND_ONLY = {dialect: [line for ddl in _TRIGGERS for line in ddl[dialect]] for dialect in ("sqlite", "postgresql")}
-"""The triggers' DDL by dialect, for the migration that creates these tables."""
+protect(log_node)
+protect(checkpoint)
 
 
 async def sealed_size(tx: AsyncConnection, book: str) -> int:

@@ -37,6 +37,7 @@ from services.registry.cases.domain import (
 )
 from services.registry.cases.procedure import CaseKind
 from services.registry.tables import metadata
+from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, in_area
 from shared.scope import Area
 
@@ -88,6 +89,7 @@ acts = Table(
     Column("at", Instant, nullable=False),
     UniqueConstraint("case_id", "seq"),
 )
+protect(acts)
 
 
 async def add_case(tx: AsyncConnection, **values: Any) -> None:

@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import metadata
+from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, in_area, upsert
 from shared.scope import Area
 from shared.tables import audit
@@ -106,6 +107,7 @@ identities = Table(
     UniqueConstraint("member_id", "version"),
 )
 """Every ID number a person was ever entered with, sealed; the highest version is the current one."""
+protect(identities)
 
 incomes = Table(
     "household_income",
@@ -129,6 +131,7 @@ history = Table(
     Column("changes", Json, nullable=False),
     UniqueConstraint("household_id", "version"),
 )
+protect(history)
 
 
 async def find(tx: AsyncConnection, id: UUID, area: Area) -> Row | None:

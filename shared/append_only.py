@@ -1,0 +1,39 @@
+"""Rows that are added and read, never changed: a trigger refuses everything else, whoever asks, on both databases.
+
+`protect(table)` beside the table's definition says so; tests' `create_all` and the migrations make the same triggers.
+"""
+
+from collections.abc import Sequence
+
+from sqlalchemy import DDL, Table, event
+
+DIALECTS = ("sqlite", "postgresql")
+
+
+def protect(table: Table, *, but: str = "") -> None:
+    """Makes a table append-only (只增不改). `but` names the one column that may be updated."""
+    table.info["append_only"] = True
+    columns = [column.name for column in table.columns if column.name != but]
+    for dialect in DIALECTS:
+        for statement in ddl(dialect, table.name, columns):
+            escaped = statement.replace("%", "%%")
+            event.listen(table, "after_create", DDL(escaped).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
+
+
+def ddl(dialect: str, table: str, columns: Sequence[str]) -> list[str]:
+    """The triggers that refuse every DELETE, and every UPDATE of these columns."""
+    message, listed = f"{table} is append-only", ", ".join(f'"{name}"' for name in columns)
+    if dialect == "sqlite":
+        refuse = f"begin select raise(abort, '{message}'); end"
+        return [
+            f"create trigger {table}_no_delete before delete on {table} {refuse}",
+            f"create trigger {table}_no_update before update of {listed} on {table} {refuse}",
+        ]
+    function = f"{table}_append_only"
+    return [
+        f"create or replace function {function}() returns trigger language plpgsql as "
+        f"$$ begin raise exception '{message}'; end $$",
+        f"create trigger {table}_no_delete before delete on {table} for each row execute function {function}()",
+        f"create trigger {table}_no_truncate before truncate on {table} execute function {function}()",
+        f"create trigger {table}_no_update before update of {listed} on {table} for each row execute function {function}()",
+    ]
