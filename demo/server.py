@@ -64,17 +64,19 @@ class Server:
 
     def wait(self) -> None:
         """Waits until the launched process is ready. Raises NotStarted."""
-        given_up = time.monotonic() + START_SECONDS
+        given_up, said = time.monotonic() + START_SECONDS, ""
         with httpx.Client(base_url=self.url, trust_env=False) as http:
             while time.monotonic() < given_up:
                 if not self.running():
                     break
                 with contextlib.suppress(httpx.TransportError):
-                    if http.get("/readyz").status_code == httpx.codes.OK:
+                    answer = http.get("/readyz")
+                    if answer.is_success:
                         return
+                    said = answer.text
                 time.sleep(_POLL_S)
         self.stop()
-        raise NotStarted(f"daohu was not ready; its last lines are in {self.log}:\n{self.last_lines()}")
+        raise NotStarted(f"daohu was not ready {said}; its last lines are in {self.log}:\n{self.last_lines()}")
 
     def launch(self) -> None:
         """Starts the process without waiting for it."""

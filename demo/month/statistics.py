@@ -44,12 +44,9 @@ class Statistics:
         led = self._ask(ENTITY_LED)["industry"]
         found["industry"]["entity_led"] = [led["households"], led["people"]]
         found["relocation"]["year_total_households"] = self._ask(YEAR_TOTAL)["relocation"]["households"]
-        return found
-
-    def share_pilot(self) -> dict[str, int]:
-        """The pilot of quantified shares (量化股份试点), a scope of its own."""
         pilot = self._ask(SHARE_PILOT)["asset_income"]
-        return {"households": pilot["households"], "people": pilot["people"]}
+        found["asset_income"]["share_pilot"] = [pilot["households"], pilot["people"]]
+        return found
 
     def _ask(self, scope: str) -> dict[str, Any]:
         answer = self._stage.driver.get(

@@ -87,7 +87,6 @@ def live(stage: Stage) -> dict[str, Any]:
     return {
         "seed": stage.county.seed,
         "pathways": statistics.result(),
-        "share_pilot": statistics.share_pilot(),
         "divisions": imports.divisions(),
         "imports": imports.result(),
         "cases": procedures.result(),
