@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.facts.domain import Counts, Fact
 from services.assessment.tables import metadata
+from shared.append_only import protect
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
 
@@ -63,6 +64,10 @@ withdrawals = Table(
     Column("actor", String(100), nullable=False),
     Column("at", Instant, nullable=False),
 )
+
+
+protect(facts)
+protect(withdrawals)
 
 
 async def add(tx: AsyncConnection, fact: Fact) -> None:

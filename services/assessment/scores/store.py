@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.register.store import divisions
 from services.assessment.tables import metadata
+from shared.append_only import protect
 from shared.db import DivisionCode, Instant, Json, in_area, insert_ignoring
 from shared.scope import Area
 
@@ -88,6 +89,11 @@ decisions = Table(
     Column("at", Instant, nullable=False),
     UniqueConstraint("score_id", "kind"),
 )
+
+
+protect(runs)
+protect(scores)
+protect(decisions)
 
 
 @dataclass(frozen=True, slots=True)
