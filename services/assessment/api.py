@@ -3,9 +3,11 @@
 from fastapi import APIRouter
 
 from services.assessment.directory.api import router as directory
+from services.assessment.directory.imports import KIND as DIRECTORY
 from services.assessment.facts.api import router as facts
 from services.assessment.schemes.api import router as schemes
 from services.assessment.scores.api import router as scores
 from services.assessment.targets.api import router as targets
+from shared.imports.api import router as imports
 
-ROUTERS: tuple[APIRouter, ...] = (directory, targets, schemes, facts, scores)
+ROUTERS: tuple[APIRouter, ...] = (imports("assessment", (DIRECTORY,)), directory, targets, schemes, facts, scores)

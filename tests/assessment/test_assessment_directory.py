@@ -47,7 +47,8 @@ async def test_the_same_file_again_changes_nothing(county):
 
 async def test_a_corrected_row_changes_the_post_it_names(county):
     number, name, post, _, unit, division, since = CADRES[0]
-    await county.import_directory((number, name, post, "队长", unit, division, since))
+    answer = await county.import_directory((number, name, post, "队长", unit, division, since))
+    assert (answer.json()["created"], answer.json()["changed"]) == (0, 1)
     found = (await cadre(county)).json()
     assert [each["title"] for each in found["posts"]] == ["队长"]
     assert found["version"] == 2
@@ -74,8 +75,8 @@ async def test_names_are_sealed_in_the_database_and_masked_in_every_answer(count
 )
 async def test_a_wrong_row_is_named_and_the_file_changes_nothing(county, row, column, code):
     answer = await county.import_directory((*LEADER[:1], "孙一", *LEADER[2:6], "2016-04-01"), row)
-    assert (answer.status_code, answer.json()["code"]) == (409, "file_has_errors")
-    errors = answer.json()["import_result"]["errors"]
+    assert (answer.status_code, answer.json()["state"]) == (201, "refused")
+    errors = answer.json()["errors"]
     assert (column, code) in {(e["column"], e["code"]) for e in errors}
     assert (await cadre(county, "L-1")).status_code == 404
 
@@ -83,19 +84,19 @@ async def test_a_wrong_row_is_named_and_the_file_changes_nothing(county, row, co
 async def test_the_good_rows_are_taken_when_asked_for(county):
     wrong = ("L-2", "钱一", "县级领导", "", "县政府", TOWN, "2016-03-01")
     answer = (await county.import_directory(LEADER, wrong, mode="valid")).json()
-    assert (answer["accepted"], answer["rejected"], answer["applied"]) == (1, 1, True)
+    assert (answer["accepted"], answer["rejected"], answer["state"]) == (1, 1, "applied")
     assert (await cadre(county, "L-1")).status_code == 200
 
 
 async def test_a_trial_run_changes_nothing(county):
     answer = (await county.import_directory(LEADER, dry_run=True)).json()
-    assert (answer["accepted"], answer["applied"]) == (1, False)
+    assert (answer["accepted"], answer["state"]) == (1, "checked")
     assert (await cadre(county, "L-1")).status_code == 404
 
 
 async def test_a_number_with_two_names_is_refused(county):
     second = ("L-1", "赵明近", "县级领导", "", "县委", COUNTY, "2016-03-01")
-    errors = (await county.import_directory(LEADER, second)).json()["import_result"]["errors"]
+    errors = (await county.import_directory(LEADER, second)).json()["errors"]
     assert [e["code"] for e in errors] == ["name_differs"]
 
 
@@ -146,7 +147,7 @@ async def test_the_number_of_a_cadre_elsewhere_is_taken_and_nothing_else_is_told
     csv.writer(sheet).writerows([HEADER, ("S-2", "周一", "第一书记", "", "县政府", VILLAGE, "2016-03-01")])
     office = county.live.as_(Role.POVERTY_OFFICE, division=TOWN)
     answer = await office.post("/assessment/v1/imports/directory", content=sheet.getvalue().encode())
-    assert [e["code"] for e in answer.json()["import_result"]["errors"]] == ["number_taken"]
+    assert [e["code"] for e in answer.json()["errors"]] == ["number_taken"]
     assert OTHER_TOWN not in answer.text
 
 

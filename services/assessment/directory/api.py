@@ -1,16 +1,14 @@
-"""Routes of the directory."""
+"""Routes of the directory. Cadres come in through the import (`imports.py`)."""
 
 from datetime import date
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 
 from services.assessment.directory import service
 from services.assessment.directory.domain import PostKind
-from services.assessment.directory.imports import DIRECTORY
-from services.assessment.directory.schemas import CadreOut, EndingIn, ImportOut, Mode, PostIn
-from shared import sheets
+from services.assessment.directory.schemas import CadreOut, EndingIn, PostIn
 from shared.http import MatchDep, Page, PageDep, Router, WorkDep, allow, etag
 from shared.roles import Role
 
@@ -25,23 +23,8 @@ READERS = (
     Role.DISCIPLINE,
     Role.BACKEND,
 )
-XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 router = Router(prefix="/assessment/v1", tags=["directory"])
-
-
-@router.post("/imports/directory", dependencies=[allow(*OFFICE)])
-async def import_directory(
-    work: WorkDep, request: Request, mode: Annotated[Mode, Query()] = "all", dry_run: Annotated[bool, Query()] = False
-) -> ImportOut:
-    """Import cadres and posts (导入干部名录): the file itself is the body, XLSX or CSV."""
-    return await service.import_directory(work, await request.body(), mode=mode, dry_run=dry_run)
-
-
-@router.get("/imports/directory/template", dependencies=[allow(*OFFICE)])
-async def template(_: WorkDep) -> Response:
-    """An empty sheet to fill in."""
-    return Response(sheets.template([DIRECTORY]), media_type=XLSX)
 
 
 @router.get("/cadres", dependencies=[allow(*READERS)])

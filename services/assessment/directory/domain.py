@@ -36,12 +36,6 @@ WORDS: dict[PostKind, str] = {
 }
 
 
-class FileHasErrors(Refusal):
-    """A file with wrong rows changes nothing unless the good ones are asked for."""
-
-    code = "file_has_errors"
-
-
 class PostEnded(Refusal):
     code = "post_ended"
 

@@ -1,7 +1,6 @@
 """What the API of the directory takes and gives."""
 
 from datetime import date
-from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
@@ -9,30 +8,6 @@ from pydantic import BaseModel, Field
 from services.assessment.directory.domain import PostKind
 from shared.events.base import Division
 from shared.http import In
-
-Mode = Literal["all", "valid"]
-
-
-class RowProblem(BaseModel):
-    """A wrong cell of an imported file: where, which rule, what to do."""
-
-    row: int
-    column: str
-    code: str
-    zh: str
-    en: str
-
-
-class ImportOut(BaseModel):
-    """What became of a file. Nothing was changed when `applied` is false."""
-
-    kind: Literal["directory"] = "directory"
-    rows: int
-    accepted: int
-    unchanged: int
-    rejected: int
-    applied: bool
-    errors: list[RowProblem] = Field(description="at most 100 of them")
 
 
 class PostIn(In):

@@ -1,73 +1,22 @@
-"""Use cases of the directory: import it, show it, appoint, end a post."""
+"""Use cases of the directory: show it, appoint, end a post; seal names."""
 
-from dataclasses import replace
 from datetime import date
 from uuid import UUID
 
 from services.assessment.directory import domain, store
-from services.assessment.directory.domain import Appointment, FileHasErrors, PostHeld, PostKind
-from services.assessment.directory.imports import DIRECTORY, level_error
-from services.assessment.directory.schemas import CadreOut, EndingIn, ImportOut, Mode, PostIn, PostOut, RowProblem
+from services.assessment.directory.domain import Appointment, PostHeld, PostKind
+from services.assessment.directory.schemas import CadreOut, EndingIn, PostIn, PostOut
 from services.assessment.directory.store import Cadre
 from services.assessment.register import store as register
-from shared import sheets
 from shared.errors import NotFound, Stale
 from shared.events.assessment import CadreAppointed, Post
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.pii import mask_name
 from shared.scope import Area
-from shared.sheets import Checked, RowError, ValidRow
 from shared.work import Work
 
-MAX_ERRORS = 100
-"""Row errors in one answer."""
-
-_NAME = "cadre.name"
-
-
-async def import_directory(work: Work, data: bytes, *, mode: Mode, dry_run: bool) -> ImportOut:
-    """Enters the cadres and posts of a file. With mode `all` a file with wrong rows changes nothing.
-
-    A post is known by cadre number, kind, unit and first day; such a row again corrects its title, division and the name.
-    Raises WrongFile, FileTooLarge (the file as a whole), FileHasErrors (409, with the errors by row and column).
-    """
-    checked = sheets.check(sheets.read(data, DIRECTORY))
-    rows = len(checked.valid) + checked.rejected
-    checked = checked.without(await _refused(work, checked))
-    numbers = [row.values["cadre_no"] for row in checked.valid]
-    known = await store.cadres_of(work.tx, numbers, work.area)
-    cadres = _new_or_renamed(work, checked.valid, known)
-    held = {a.identity: (id, a) for id, a in await store.appointments_of(work.tx, numbers, work.area)}
-    posts = _new_or_corrected(checked.valid, held)
-    renamed = {cadre.cadre_no for cadre in cadres}
-    changed = {appointment.identity for _, appointment in posts}
-    unchanged = sum(
-        row.values["cadre_no"] not in renamed and _appointment(row).identity not in changed for row in checked.valid
-    )
-    moved = {appointment.cadre_no for _, appointment in posts} - renamed
-    cadres += [replace(known[number], version=known[number].version + 1) for number in sorted(moved)]
-    outcome = ImportOut(
-        rows=rows,
-        accepted=len(checked.valid),
-        unchanged=unchanged,
-        rejected=checked.rejected,
-        applied=not dry_run and (mode == "valid" or not checked.errors),
-        errors=[
-            RowProblem(row=e.row, column=e.column, code=e.code, zh=e.zh, en=e.en) for e in checked.errors[:MAX_ERRORS]
-        ],
-    )
-    if checked.errors and mode == "all" and not dry_run:
-        raise FileHasErrors(
-            "Correct the rows named here, or import the good ones with mode=valid.", import_result=outcome.model_dump()
-        )
-    if outcome.applied:
-        await store.keep_cadres(work.tx, cadres)
-        await store.keep_appointments(work.tx, posts, at=work.now)
-        versions = {cadre.cadre_no: cadre.version for cadre in cadres}
-        for _, appointment in posts:
-            _record(work, appointment, versions[appointment.cadre_no])
-    return outcome
+_COLUMN = "cadre.name"
 
 
 async def list_cadres(
@@ -104,7 +53,7 @@ async def appoint(work: Work, cadre_no: str, order: PostIn, match: Match) -> Cad
         raise PostHeld("The directory has this post already.")
     await store.keep_appointments(work.tx, [(new_id(), appointment)], at=work.now)
     await _bump(work, cadre)
-    _record(work, appointment, cadre.version + 1)
+    announce(work, appointment, cadre.version + 1)
     return await show(work, cadre_no)
 
 
@@ -118,73 +67,12 @@ async def end_post(work: Work, cadre_no: str, post_id: UUID, order: EndingIn, ma
     domain.require_ending(held[post_id], order.until)
     await store.end(work.tx, post_id, until=order.until)
     await _bump(work, cadre)
-    _record(work, held[post_id], cadre.version + 1, until=order.until)
+    announce(work, held[post_id], cadre.version + 1, until=order.until)
     return await show(work, cadre_no)
 
 
-async def _refused(work: Work, checked: Checked) -> list[RowError]:
-    """Good rows that the database refuses."""
-    numbers = [row.values["cadre_no"] for row in checked.valid]
-    divisions = await register.known_divisions(work.tx, [row.values["division"] for row in checked.valid], work.area)
-    ours = await store.cadres_of(work.tx, numbers, work.area)
-    elsewhere = await store.numbers_taken(work.tx, numbers) - set(ours)
-    errors: list[RowError] = []
-    named: dict[str, str] = {}
-    for row in checked.valid:
-        number, name, division = row.values["cadre_no"], row.values["name"], row.values["division"]
-        if division not in divisions:
-            zh, en = "本辖区没有此区划。", "There is no such division in your area."
-            errors.append(checked.error(row, "division", "unknown_division", zh, en))
-        elif wrong := level_error(checked, row):
-            errors.append(wrong)
-        if number in elsewhere:
-            zh, en = "此编号已登记给其他干部。", "This number belongs to another cadre."
-            errors.append(checked.error(row, "cadre_no", "number_taken", zh, en))
-        elif named.setdefault(number, name) != name:
-            zh, en = "同一编号的姓名不一致。", "The same number stands with another name above."
-            errors.append(checked.error(row, "name", "name_differs", zh, en))
-    return errors
-
-
-def _new_or_renamed(work: Work, rows: list[ValidRow], known: dict[str, Cadre]) -> list[Cadre]:
-    names = {row.values["cadre_no"]: row.values["name"] for row in rows}
-    changed = []
-    for number, name in sorted(names.items()):
-        before = known.get(number)
-        if before is not None and work.vault.open(before.name_sealed, column=_NAME, row=number) == name:
-            continue
-        sealed = work.vault.seal(name, column=_NAME, row=number)
-        changed.append(Cadre(number, sealed, mask_name(name), before.version + 1 if before else 1))
-    return changed
-
-
-def _new_or_corrected(
-    rows: list[ValidRow], held: dict[tuple[str, str, str, date], tuple[UUID, Appointment]]
-) -> list[tuple[UUID, Appointment]]:
-    changed = []
-    for row in rows:
-        given = _appointment(row)
-        id, before = held.get(given.identity, (new_id(), None))
-        if before is None or (before.title, before.division) != (given.title, given.division):
-            until = before.until if before else None
-            changed.append((id, _appointment(row, until)))
-    return changed
-
-
-def _appointment(row: ValidRow, until: date | None = None) -> Appointment:
-    values = row.values
-    return Appointment(
-        cadre_no=values["cadre_no"],
-        post=PostKind(values["post"]),
-        title=values["title"] or "",
-        unit=values["unit"],
-        division=values["division"],
-        since=values["since"],
-        until=until,
-    )
-
-
-def _record(work: Work, appointment: Appointment, version: int, *, until: date | None = None) -> None:
+def announce(work: Work, appointment: Appointment, version: int, *, until: date | None = None) -> None:
+    """Records that a post is held, or held up to the day before `until`."""
     event = CadreAppointed(
         cadre_no=appointment.cadre_no,
         post=Post(appointment.post),
@@ -194,6 +82,17 @@ def _record(work: Work, appointment: Appointment, version: int, *, until: date |
         until=until or appointment.until,
     )
     work.record(event, division=appointment.division, version=version)
+
+
+def seal_name(work: Work, cadre_no: str, name: str, *, version: int) -> Cadre:
+    """A cadre as he is stored."""
+    sealed = work.vault.seal(name, column=_COLUMN, row=cadre_no)
+    return Cadre(cadre_no, sealed, mask_name(name), version)
+
+
+def open_name(work: Work, cadre: Cadre) -> str:
+    """The name itself, to compare it with a file's."""
+    return work.vault.open(cadre.name_sealed, column=_COLUMN, row=cadre.cadre_no)
 
 
 async def _load(work: Work, cadre_no: str) -> Cadre:
