@@ -298,6 +298,14 @@ async def test_a_town_imports_its_own_villages_only(live: Running) -> None:
     assert [(e["row"], e["code"]) for e in errors if e["sheet"] == "户"] == [(3, "division_unknown")]
 
 
+async def test_a_town_may_send_the_county_along_but_not_change_it(live: Running) -> None:
+    clerk = live.as_(Role.TOWN_OFFICE, division=TOWN)
+    county = b"".join(DIVISIONS.splitlines(keepends=True)[:4])
+    assert (await _send(clerk, "divisions", county)).json()["unchanged"] == 3
+    renamed = (await _send(clerk, "divisions", county.replace("平利县".encode(), "改名县".encode()))).json()
+    assert (renamed["state"], [error["code"] for error in renamed["errors"]]) == ("refused", ["above_area"])
+
+
 async def test_a_town_does_not_see_another_towns_import(live: Running) -> None:
     town, other = live.as_(Role.TOWN_OFFICE, division=TOWN), live.as_(Role.TOWN_OFFICE, division=OTHER_TOWN)
     result = (await _send(town, "households", workbook([home(cause="?")], [person()]))).json()

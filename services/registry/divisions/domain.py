@@ -25,6 +25,11 @@ def may_record(code: str, area: Area) -> bool:
     return area.covers(code) or any(prefix.startswith(prefix_of(code)) for prefix in area.prefixes)
 
 
+def may_change(code: str, area: Area) -> bool:
+    """What lies above an area is recorded once, by whoever comes first; its own people alone may change it."""
+    return area.covers(code)
+
+
 def in_use(valid_from: date | None, valid_to: date | None, day: date) -> bool:
     """有效. An open end means: as long as anybody knows. `valid_to` is the first day on which it is gone."""
     return (valid_from is None or valid_from <= day) and (valid_to is None or day < valid_to)

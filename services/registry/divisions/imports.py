@@ -1,6 +1,6 @@
 """The sheet of divisions (行政区划) and its import kind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.registry.divisions import domain, store
@@ -51,9 +51,7 @@ async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     codes = {row.values["code"] for row in checked.valid}
     parents = {row.values["parent"] for row in checked.valid if row.values["parent"]}
     known = {row["code"]: row for row in await store.with_codes(work.tx, sorted(codes | parents))}
-    checked = checked.without(
-        [error for row in checked.valid if (error := _judge(work, checked, row, codes | set(known)))]
-    )
+    checked = checked.without([error for row in checked.valid if (error := _judge(work, checked, row, codes, known))])
 
     async def write() -> Tally:
         return await _write(work, checked.valid, known)
@@ -64,17 +62,28 @@ async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
 KIND = ImportKind("divisions", (DIVISIONS,), prepare, REGISTRARS)
 
 
-def _judge(work: Work, checked: Checked, row: ValidRow, known: set[str]) -> RowError | None:
+def _judge(
+    work: Work, checked: Checked, row: ValidRow, codes: set[str], known: Mapping[str, Mapping[Any, Any]]
+) -> RowError | None:
     code, level, parent = row.values["code"], row.values["level"], row.values["parent"]
     if not domain.may_record(code, work.area):
         return checked.error(row, "code", "outside_area", "不在本辖区。", "Outside your area.")
+    before = known.get(code)
+    if before is not None and not domain.may_change(code, work.area) and not _stands(before, row):
+        return checked.error(
+            row,
+            "code",
+            "above_area",
+            "上级区划已登记，本级不得修改。",
+            "It lies above your area and is recorded already.",
+        )
     if not domain.level_fits(code, level):
         return checked.error(row, "level", "wrong_level", "级别与代码不符。", "The level does not fit the code.")
     if not domain.parent_fits(code, parent):
         return checked.error(
             row, "parent", "wrong_parent", "上级代码与代码不符。", "The code does not lie in this parent."
         )
-    if parent and parent not in known:
+    if parent and parent not in codes and parent not in known:
         return checked.error(row, "parent", "parent_unknown", "上级不存在。", "The parent is unknown.")
     if any(not is_division(old) for old in _predecessors(row)):
         return checked.error(row, "predecessors", "bad_division", "应为 12 位代码。", "Fill in 12-digit codes.")
@@ -85,12 +94,12 @@ async def _write(work: Work, rows: Sequence[ValidRow], known: dict[str, Any]) ->
     fresh: list[dict[str, Any]] = []
     changed = unchanged = 0
     for row in rows:
-        values = {**row.values, "predecessors": _predecessors(row)}
+        values = _values(row)
         before = known.get(values["code"])
         if before is None:
             values["version"] = 1
             fresh.append(values)
-        elif all(before[key] == value for key, value in values.items()):
+        elif _stands(before, row):
             unchanged += 1
             continue
         else:
@@ -106,6 +115,15 @@ async def _write(work: Work, rows: Sequence[ValidRow], known: dict[str, Any]) ->
         )
     await store.add(work.tx, fresh)
     return Tally(created=len(fresh), changed=changed, unchanged=unchanged)
+
+
+def _stands(before: Mapping[Any, Any], row: ValidRow) -> bool:
+    """Whether the row says what is recorded already."""
+    return all(before[key] == value for key, value in _values(row).items())
+
+
+def _values(row: ValidRow) -> dict[str, Any]:
+    return {**row.values, "predecessors": _predecessors(row)}
 
 
 def _predecessors(row: ValidRow) -> list[str]:
