@@ -1,5 +1,8 @@
 """Payees: imported from a sheet, sealed, one card for one household."""
 
+import io
+
+import openpyxl
 import pytest
 from funds_county import County, card, created, household_no
 from sqlalchemy import select
@@ -77,6 +80,16 @@ async def test_bad_rows_change_nothing_unless_the_good_ones_are_asked_for(county
     assert (await county.finance.get("/funds/v1/payees")).json()["items"] == []
     valid = (await county.import_payees(rows[:2], mode="valid")).json()
     assert (valid["accepted"], valid["rejected"], valid["state"]) == (1, 1, "applied")
+
+
+async def test_a_refused_file_comes_back_with_its_wrong_cells_marked(county: County):
+    no = await county.hear_household(1)
+    result = (await county.import_payees([(no, "王一", "12", "农商行")])).json()
+    report = await county.finance.get(result["report"])
+    cell = openpyxl.load_workbook(io.BytesIO(report.content))["收款账户"]["C2"]
+    assert (cell.value, cell.fill.start_color.rgb) == ("12", "FFF8C9C4")
+    town = county.who(Role.FINANCE, division=TOWN)
+    assert (await town.get(result["report"])).status_code == 404
 
 
 async def test_a_dry_run_says_what_would_happen_and_does_not(county: County):
