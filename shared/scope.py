@@ -7,6 +7,7 @@ The SQL side of the same test is `shared.db.in_area`.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Level(StrEnum):
@@ -23,12 +24,16 @@ class Level(StrEnum):
 _DIGITS = {2: Level.PROVINCE, 4: Level.CITY, 6: Level.COUNTY, 9: Level.TOWN, 12: Level.VILLAGE}
 _ABOVE = {12: 9, 9: 6, 6: 4, 4: 2}
 
+REMEMBERED = 20_000
+"""Codes whose place is kept in memory: a prefecture has some thousands, and every event and row asks for its own."""
+
 
 def is_division(code: str) -> bool:
     """Whether this is a 12-digit code of a province or below."""
     return len(code) == 12 and code.isascii() and code.isdigit() and code[:2] != "00"
 
 
+@lru_cache(REMEMBERED)
 def prefix_of(division: str) -> str:
     """The digits a 12-digit code shares with all that lies in it: 610926000000 → 610926."""
     return next((division[:n] for n in (2, 4, 6, 9) if not division[n:].strip("0")), division)
@@ -44,6 +49,7 @@ def parent_of(division: str) -> str | None:
     return division[:above].ljust(12, "0") if above else None
 
 
+@lru_cache(REMEMBERED)
 def ancestors(division: str) -> tuple[str, ...]:
     """The division itself and all above it, nearest first."""
     chain = [division]
@@ -52,6 +58,7 @@ def ancestors(division: str) -> tuple[str, ...]:
     return tuple(chain)
 
 
+@lru_cache(REMEMBERED)
 def at_level(division: str, level: Level) -> str | None:
     """The ancestor (or the division itself) at a level: (village, TOWN) → its town. None when the division is above it."""
     return next((code for code in ancestors(division) if level_of(code) == level), None)
