@@ -60,7 +60,7 @@ async def version_of(tx: AsyncConnection, household_id: UUID) -> int | None:
 
 
 async def put(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(upsert(tx, household, keys=("household_id",)).values(row))
+    await tx.execute(upsert(tx, household, keys=("household_id",)), row)
 
 
 async def change(tx: AsyncConnection, household_id: UUID, changes: dict[str, Any]) -> None:
@@ -72,7 +72,7 @@ async def division_version(tx: AsyncConnection, code: str) -> int | None:
 
 
 async def put_division(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(upsert(tx, division, keys=("code",)).values(row))
+    await tx.execute(upsert(tx, division, keys=("code",)), row)
 
 
 async def division_names(tx: AsyncConnection, codes: Sequence[str]) -> dict[str, str]:
