@@ -89,7 +89,7 @@ class HouseholdExited(
 class MeasureChanged(
     Event,
     type_name="registry.measure_changed.v1",
-    topic="daohu.registry.household",
+    topic="daohu.registry.measure",
     key_field="household_id",
     consumers=(),
 ):

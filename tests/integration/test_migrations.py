@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from services.embedded import SERVICES
-from shared import migrate
+from shared import migrate, tables
 from shared.db import Database
 
 
@@ -38,3 +38,21 @@ async def test_an_audit_row_can_be_added_but_neither_changed_nor_deleted(migrate
         with pytest.raises(DBAPIError, match="append-only"):
             async with migrated.write() as tx:
                 await tx.execute(text(change))
+
+
+async def test_every_append_only_table_has_its_triggers(migrated):
+    protected = {
+        table.name
+        for metadata in (tables.metadata, SERVICES[migrated.service][2])
+        for table in metadata.sorted_tables
+        if table.info.get("append_only")
+    }
+    query = (
+        "select tbl_name, name from sqlite_master where type = 'trigger'"
+        if migrated.sqlite
+        else "select tgrelid::regclass::text, tgname from pg_trigger where not tgisinternal"
+    )
+    async with migrated.read() as tx:
+        found = {(table, name.removeprefix(table)) for table, name in await tx.execute(text(query))}
+    assert "audit" in protected
+    assert {(table, f"_no_{act}") for table in protected for act in ("update", "delete")} - found == set()
