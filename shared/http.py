@@ -138,8 +138,12 @@ def _key(request: Request) -> str:
 
 
 async def request_hash(request: Request) -> bytes:
-    """What makes two requests the same: method, path, query and body."""
-    head = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    """What makes two requests the same: method, path, query, body, and the area they are made for.
+
+    Without the area a program that serves two towns would give the one the answer kept for the other.
+    """
+    area = ",".join(request.state.caller.area.prefixes)
+    head = f"{request.method} {request.url.path}?{request.url.query} {area}\n".encode()
     return hashlib.sha256(head + await request.body()).digest()
 
 
