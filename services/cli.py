@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from demo.command import demo
 from rich.console import Console
 from rich.table import Table
 
+from demo.command import demo
 from services.funds.proofs.command import verify
 
 app = typer.Typer(

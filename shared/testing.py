@@ -132,7 +132,8 @@ async def running(
     app = build(service, routers, title=settings.service, resources=resources)
     async with app.router.lifespan_context(app):
         assert isinstance(service.clock, MovableClock)
-        live = Running(service, app, service.clock)  # a second clock on the same file would lag behind when this one is moved
+        # A second clock on the same file would lag behind when this one is moved.
+        live = Running(service, app, service.clock)
         yield live
         for http in live._clients:
             await http.aclose()
