@@ -36,7 +36,6 @@ def counted(county: County, pathway: str, scope: str, sub: str | None = None) ->
     return [len(homes), sum(size[home] for home in homes)]
 
 
-@pytest.mark.rule("REG-032")
 def test_every_published_figure_comes_out_of_the_rows(county: County) -> None:
     pathways = json.loads(PUBLISHED.read_text(encoding="utf-8"))["pingli_2016_pathways"]
     for key, figures in pathways.items():
@@ -132,7 +131,6 @@ def test_an_education_household_has_such_a_student(county: County, sub: str, stu
             assert students & {person.student for person in by_number[measure.household_no].people}
 
 
-@pytest.mark.rule("REG-016")
 def test_nobody_of_compulsory_school_age_is_out_of_school(county: County) -> None:
     for household in county.households:
         for person in household.people:
@@ -189,7 +187,6 @@ def test_the_candidate_has_no_measure_and_the_leaver_keeps_its_own(county: Count
     assert county.leaver.number in measured
 
 
-@pytest.mark.rule("REG-015")
 def test_the_leaver_meets_the_exit_criteria(county: County) -> None:
     leaver = county.leaver
     assert leaver.status == "registered"

@@ -77,7 +77,6 @@ async def test_the_chain_comes_from_the_pack(county):
     assert (shown["state"], shown["next"]["act"], shown["next"]["roles"]) == ("apply", "review", ["reviewer"])
 
 
-@pytest.mark.rule("FND-019")
 async def test_who_applied_does_not_decide(county):
     id = await county.project(approved=False)
     same = county.who(Role.REVIEWER, subject="applicant-1")
@@ -110,6 +109,7 @@ async def test_a_town_s_approver_does_not_approve_for_the_county(county):
     assert refused(answer) == (403, "not_your_step")
 
 
+@pytest.mark.rule("FND-019")
 async def test_a_rejection_needs_a_reason_and_ends_the_chain(county):
     id = await county.project(approved=False)
     path, reviewer = f"/funds/v1/projects/{id}/decisions", county.who(Role.REVIEWER)
@@ -128,7 +128,7 @@ async def test_payment_is_never_a_decision(county):
     assert answer.status_code == 422
 
 
-@pytest.mark.rule("FND-009")
+@pytest.mark.rule("FND-009", "FND-030")
 async def test_an_allocation_keeps_its_earmark(county):
     project = await county.project()
     for fund_no, fen in (("F-1", 600), ("F-2", 300)):
@@ -167,7 +167,6 @@ async def test_an_allocation_under_the_same_key_happens_once(county):
     assert len(await county.events("funds.fund_allocated.v1")) == 1
 
 
-@pytest.mark.rule("FND-030")
 def test_a_town_s_fund_stays_in_its_town():
     with pytest.raises(OutsideFundArea):
         allocation_postings("F-1", TOWN, "P-1", OTHER_TOWN, 5)

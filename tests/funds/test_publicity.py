@@ -26,7 +26,7 @@ def notice(**given) -> Notice:
     return Notice(**{"id": new_id(), "posted_on": POSTED, "days": 10, "digest": "d", **given})
 
 
-@pytest.mark.rule("FND-031")
+@pytest.mark.rule("FND-028")
 @given(st.integers(1, 60), st.integers(0, 80), st.integers(0, 3), st.integers(0, 2))
 def test_the_gate_opens_exactly_when_the_days_are_over_and_nobody_objects(days, passed, open_objections, upheld):
     shown = notice(days=days, open_objections=open_objections, upheld_objections=upheld)
@@ -45,11 +45,13 @@ def test_the_gate_opens_exactly_when_the_days_are_over_and_nobody_objects(days, 
         assert require_publicity(shown, today) is shown
 
 
+@pytest.mark.rule("FND-031")
 def test_what_was_never_published_does_not_pass():
     with pytest.raises(NotPublished):
         require_publicity(None, POSTED)
 
 
+@pytest.mark.rule("FND-032")
 async def test_the_days_come_from_the_pack_and_count_down(county: County):
     id = await county.ready_tranche()
     shown = (await county.finance.get(f"/funds/v1/tranches/{id}")).json()["notice"]
@@ -58,6 +60,7 @@ async def test_the_days_come_from_the_pack_and_count_down(county: County):
     assert (await county.finance.get(f"/funds/v1/notices/{shown['id']}")).json()["days_left"] == 1
 
 
+@pytest.mark.rule("FND-031")
 async def test_the_public_list_shows_masked_names_and_no_numbers_of_people(county: County):
     id = await county.ready_tranche(households=2)
     found = (await county.who(Role.TEAM_MEMBER).get("/funds/v1/notices", subject=f"tranche:{id}")).json()["items"][0]
@@ -83,6 +86,7 @@ async def test_a_subject_has_one_notice(county: County):
     assert refused(answer) == (409, "already_published")
 
 
+@pytest.mark.rule("FND-031")
 async def test_a_project_is_published_after_its_allocation(county: County):
     project = await county.project()
     order = {"subject": f"project:{project}", "place": "县政府网站"}

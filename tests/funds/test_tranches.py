@@ -89,6 +89,7 @@ def test_every_household_needs_an_account_of_its_own():
         require_payees(lines, {no: Payee(no, "王*", "0001", "aa") for no in ("H1", "H2")})
 
 
+@pytest.mark.rule("REG-031")
 async def test_a_tranche_lists_the_payable_households_of_its_project(county):
     await county.hear_household(1, people=2)
     await county.hear_household(2, people=3, status=HouseholdStatus.EXITED)
@@ -185,7 +186,7 @@ async def test_day_nine_of_ten_is_too_early_for_everybody(county: County, role):
     created(await county.pay(id, county.who(role)))
 
 
-@pytest.mark.rule("FND-031")
+@pytest.mark.rule("FND-028")
 @pytest.mark.parametrize("role", [Role.PAYER, Role.COUNTY_ADMIN])
 async def test_an_open_objection_stops_the_payment_for_everybody(county: County, role):
     id = await county.ready_tranche()
@@ -213,6 +214,7 @@ async def test_who_approved_does_not_pay(county):
     assert refused(answer) == (409, "same_person")
 
 
+@pytest.mark.rule("FND-019")
 async def test_what_is_missing_is_said_one_by_one(county):
     numbers = [await county.hear_household(n) for n in (1, 2)]
     project = await county.project()

@@ -178,6 +178,7 @@ async def test_who_did_not_report_by_friday_evening_is_reminded_and_nobody_else(
     assert "尚未收到" in (await county.phone_shows("B"))[1]
 
 
+@pytest.mark.rule("NTF-004")
 async def test_a_missed_report_is_one_fact_however_often_the_clock_is_looked_at(county):
     await county.person("B", B)
     await county.enter_brief()

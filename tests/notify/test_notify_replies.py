@@ -49,6 +49,7 @@ async def test_the_same_message_twice_takes_effect_once(prompted):
     assert len(await prompted.recorded("notify.report_received.v1")) == 1
 
 
+@pytest.mark.rule("NTF-003")
 async def test_a_second_message_of_the_week_is_kept_beside_the_report(prompted):
     await prompted.reply(PHONE, "已完成", ref="1")
     assert (await prompted.reply(PHONE, "补充：两户已入住", ref="2")).json()["kind"] == "further"
@@ -57,7 +58,6 @@ async def test_a_second_message_of_the_week_is_kept_beside_the_report(prompted):
     assert texts == ["补充：两户已入住"]
 
 
-@pytest.mark.rule("NTF-004")
 async def test_a_report_after_the_due_time_is_late(prompted):
     await prompted.clock_shows(11, 19)
     answer = await prompted.reply(PHONE, "迟报", ref="1", day=11, hour=19)

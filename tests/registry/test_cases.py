@@ -140,6 +140,7 @@ async def test_a_notice_ends_on_its_last_day_and_not_before(case):
     assert (await case.decide(case.clerk, "publicity")).status_code == 201
 
 
+@pytest.mark.rule("REG-154")
 async def test_an_open_objection_holds_the_case_until_another_person_answers(case):
     await case.to_publicity((await case.registry.household()).id)
     await case.post(case.clerk, "publicity")
@@ -204,7 +205,7 @@ async def test_only_a_candidate_is_identified(case):
     assert problem(await case.open("identification", household_id=str(household.id))) == (409, "wrong_status")
 
 
-@pytest.mark.rule("REG-004")
+@pytest.mark.rule("REG-004", "REG-024")
 @pytest.mark.parametrize(("income_fen", "code"), [(295_200, "income_against_line"), (None, "income_unknown")])
 async def test_an_exit_needs_an_income_above_the_line_of_the_year(case, income_fen, code):
     household = await case.registry.household(incomes={} if income_fen is None else {"2016": income_fen})
@@ -212,6 +213,16 @@ async def test_an_exit_needs_an_income_above_the_line_of_the_year(case, income_f
     await case.decide(case.clerk, "village_review", attendance=ATTENDANCE)
     answer = await case.decide(case.secretary, "verification", checklist=replies(CRITERIA, "yes"))
     assert problem(answer) == (409, code)
+
+
+@pytest.mark.rule("REG-002")
+async def test_a_low_income_alone_identifies_nobody(case):
+    await case.open("identification", household=case.registry.file(incomes={"2016": 200_000}))
+    await case.decide(case.clerk, "village_review", attendance=ATTENDANCE, checklist=replies(EXCLUSIONS, "no"))
+    await case.publish(case.clerk, "first_publicity", 7)
+    checklist = [*replies(["income"], "yes"), *replies(["guarantees"], "no")]
+    answer = await case.decide(case.registry.town, "town_review", checklist=checklist)
+    assert (*problem(answer), answer.json()["criteria"]) == (409, "criterion_not_met", ["guarantees"])
 
 
 async def test_one_exclusion_bars_the_identification(case):

@@ -33,6 +33,38 @@ async def test_a_household_in_several_subs_counts_once_in_its_pathway(registry):
     assert await counted(registry, "industry") == ((2, 6), {"茶饮": (1, 4), "养殖": (2, 6)})
 
 
+@pytest.mark.parametrize(
+    ("pathway", "subs"),
+    [
+        pytest.param(
+            "relocation", ["交钥匙", "统规统建", "统规自建", "进城入镇", "分散安置"], marks=pytest.mark.rule("REG-062")
+        ),
+        pytest.param(
+            "labour",
+            ["省内劳务输出", "省内自主创业", "省外劳务输出", "省外自主创业"],
+            marks=pytest.mark.rule("REG-078"),
+        ),
+        pytest.param(
+            "education",
+            ["学前一年", "义务教育", "高中", "中职", "高职", "应届大学生", "在校大学生"],
+            marks=pytest.mark.rule("REG-081"),
+        ),
+        pytest.param("safety_net", ["五保", "低保", "孤儿", "重度残疾"], marks=pytest.mark.rule("REG-096")),
+        pytest.param("ecology", ["退耕还林", "生态效益补偿", "特色山林经济"], marks=pytest.mark.rule("REG-111")),
+        pytest.param(
+            "asset_income",
+            ["固定资产收益", "农户双权", "农村三资", "财政资金虚拟量化股份"],
+            marks=pytest.mark.rule("FND-058"),
+        ),
+    ],
+)
+async def test_each_sub_category_is_counted_with_its_households_and_people(small, pathway, subs):
+    for people, sub in enumerate(subs, 1):
+        await small.give((await small.household(people=people)).id, pathway, sub)
+    each = {sub: (1, people) for people, sub in enumerate(subs, 1)}
+    assert await counted(small, pathway) == ((len(subs), sum(people for _, people in each.values())), each)
+
+
 async def test_taking_the_only_measure_away_lowers_households_by_one_and_people_by_its_members(registry):
     await registry.give((await registry.household(people=2)).id)
     only = await registry.give((await registry.household(people=5)).id)
@@ -67,6 +99,16 @@ async def test_each_pathway_is_counted_in_its_own_scope_when_none_is_asked_for(r
     }
     assert (found["health"]["households"], found["relocation"]["households"]) == (1, 0)
     assert (await counted(registry, "relocation", scope="year_total"))[0] == (1, 3)
+
+
+@pytest.mark.rule("REG-037")
+async def test_households_led_by_entities_are_a_series_of_their_own(small):
+    household = await small.household(people=3)
+    await small.give(household.id, "industry", "茶饮")
+    await small.give(household.id, "industry", "", scope="entity_led")
+    await small.give((await small.household(people=2)).id, "industry", "", scope="entity_led")
+    assert (await counted(small, "industry"))[0] == (1, 3)
+    assert (await counted(small, "industry", scope="entity_led"))[0] == (2, 5)
 
 
 async def test_all_pathways_of_the_catalogue_are_shown_with_all_their_subs(small):
@@ -118,7 +160,6 @@ async def test_a_scope_that_no_pathway_has_is_refused(small):
     assert (answer.status_code, answer.json()["code"]) == (409, "scope_unknown")
 
 
-@pytest.mark.rule("REG-001")
 async def test_households_are_counted_by_division_and_status(registry):
     await registry.household(people=2)
     await registry.candidate(people=1)

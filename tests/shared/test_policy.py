@@ -185,6 +185,13 @@ class TestWrongPacks:
         (found,) = problems(HEAD + DAYS.replace("    unit: days\n", ""))
         assert found == "pack.yaml:8:5: parameters.funds.publicity_days.unit: Field required"
 
+    @pytest.mark.rule("XC-001")
+    @pytest.mark.parametrize("field", ["effective_from", "source", "basis"])
+    def test_every_value_says_from_when_it_counts_and_which_document_it_is_from(self, field):
+        without = "".join(line for line in DAYS.splitlines(keepends=True) if not line.strip().startswith(field))
+        (found,) = problems(HEAD + without)
+        assert found.endswith(f"parameters.funds.publicity_days.{field}: Field required")
+
     def test_a_seed_value_without_its_rule_id(self):
         (found,) = problems(HEAD + DAYS.replace("basis: ours", "basis: seed"))
         assert "names its rule id" in found
