@@ -34,7 +34,7 @@ out, err = Console(), Console(stderr=True)
 
 Home = Annotated[Path, typer.Option(envvar="DAOHU_HOME", help="where the embedded mode keeps its data")]
 HOME = Path(".daohu")
-SHOWN = 80
+SHOWN = 400
 """Characters of a policy's value in a table; --json shows all."""
 
 
@@ -214,7 +214,7 @@ def token(
 
 @app.command()
 def migrate(home: Home = HOME) -> None:
-    """Bring the tables of all services up to date (升级数据库). Databases: DAOHU_<SERVICE>_DATABASE_URL, else SQLite under HOME."""
+    """Bring the tables of all services up to date (升级数据库). Databases: the environment's DAOHU_REGISTRY_DATABASE_URL and its like, else SQLite under HOME."""
     from services.embedded import migrate_all
 
     home.mkdir(parents=True, exist_ok=True)
@@ -246,13 +246,14 @@ def policies_show(
     if as_json:
         sys.stdout.write(json.dumps([row.as_dict() for row in rows], ensure_ascii=False, indent=2, default=str) + "\n")
         return
-    table = Table("key", "value", "unit", "from", "basis", "source", title=place)
     for row in rows:
         text = json.dumps(row.value, ensure_ascii=False, default=str)
-        source = row.source + (f" · ours: {row.ours}" if row.ours else "")
-        shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
-        table.add_row(row.key, shown, row.unit, str(row.effective_from), row.basis, source)
-    out.print(table)
+        out.print(f"[bold]{row.key}[/bold]  {row.basis} · {row.unit} · from {row.effective_from}", highlight=False)
+        out.print(text if len(text) <= SHOWN else text[: SHOWN - 1] + "…", style="green", markup=False, highlight=False)
+        out.print(f"source: {row.source}", style="dim", markup=False, highlight=False)
+        if row.ours:
+            out.print(f"ours: {row.ours}", style="yellow", markup=False, highlight=False)
+        out.print()
 
 
 @events_app.command("list")

@@ -23,7 +23,7 @@ async def everywhere(home: Path) -> list[tuple[str, ...]]:
                         name,
                         str(dead.id),
                         dead.state,
-                        dead.type,
+                        dead.headers.get("ce_type", "?"),
                         dead.key,
                         dead.error,
                         str(dead.tries),
