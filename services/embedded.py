@@ -48,6 +48,7 @@ SERVICES: dict[str, tuple[Any, type[Settings], Any]] = {
 """The four: how each is made, its settings, its tables."""
 
 SETTLE_SECONDS = 60.0
+QUIET_POLL_SECONDS = 0.02
 
 
 class HomeInUse(RuntimeError):
@@ -184,7 +185,7 @@ class Embedded:
 
     async def _quiet(self) -> None:
         while not all([await service.settled() for service in self.services]):  # noqa: ASYNC110 - four databases, no event
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(QUIET_POLL_SECONDS)
 
 
 def combined(apps: dict[str, FastAPI]) -> dict[str, Any]:

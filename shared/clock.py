@@ -5,7 +5,6 @@ Waiting (retries, leases, polls) is measured by the event loop, not by this cloc
 """
 
 import os
-import time
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Protocol
@@ -28,15 +27,12 @@ class SystemClock:
 class MovableClock:
     """A clock that stands still until it is moved forward; it lives in a file, so it survives the process.
 
-    Several processes may share the file: each looks at it again after `LOOK_EVERY` seconds.
+    Several clocks and processes may share the file: whoever moves it, all show the same from then on.
     Raises ValueError when moved backwards.
     """
 
-    LOOK_EVERY = 0.02
-
     def __init__(self, path: Path, start: datetime | None = None) -> None:
         self._path = path
-        self._looked = 0.0
         if not path.exists():
             if start is None:
                 raise FileNotFoundError(f"{path}: no clock here; move one there first")
@@ -44,7 +40,7 @@ class MovableClock:
         self._now = self._read()
 
     def now(self) -> datetime:
-        if time.monotonic() - self._looked > self.LOOK_EVERY:
+        if self._mark() != self._read_at:
             self._now = self._read()
         return self._now
 
@@ -55,8 +51,13 @@ class MovableClock:
         self._write(instant)
         self._now = self._read()
 
+    def _mark(self) -> tuple[int, int]:
+        """Changes with every move, as each writes a new file; asking for it costs a hundredth of reading."""
+        file = os.stat(self._path)
+        return file.st_mtime_ns, file.st_ino
+
     def _read(self) -> datetime:
-        self._looked = time.monotonic()
+        self._read_at = self._mark()
         return datetime.fromisoformat(self._path.read_text()).astimezone(UTC)
 
     def _write(self, instant: datetime) -> None:

@@ -33,7 +33,7 @@ __all__ = ["Group", "Handler", "NotYet", "TooManyDeadLetters", "list_dead", "rea
 
 assert all((assessment, funds, notify, registry))  # imported so that REGISTRY knows every type
 
-MAX_BATCH = 100
+MAX_BATCH = 500
 """Records a transaction. The writer of an SQLite database is held so long."""
 
 POLL_S = 0.25

@@ -94,19 +94,21 @@ def insert_ignoring(tx: AsyncConnection, table: Table) -> Any:
     return insert(table).on_conflict_do_nothing()
 
 
-def upsert(tx: AsyncConnection, table: Table, *, keys: tuple[str, ...]) -> Any:
+def upsert(tx: AsyncConnection, table: Table, *, keys: tuple[str, ...], forward: str = "") -> Any:
     """INSERT … ON CONFLICT (keys) DO UPDATE of every other column given in the rows.
 
+    `forward` names a version column: a row that is there with a newer version stays as it is.
     Give the rows as parameters, `tx.execute(upsert(…), rows)`: that is eight times faster than `.values(row)`.
     """
-    return _upsert(tx.dialect.name, table, keys)
+    return _upsert(tx.dialect.name, table, keys, forward)
 
 
 @cache
-def _upsert(dialect: str, table: Table, keys: tuple[str, ...]) -> Any:
+def _upsert(dialect: str, table: Table, keys: tuple[str, ...], forward: str) -> Any:
     insert = (postgresql_insert if dialect == "postgresql" else sqlite_insert)(table)
     changed = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
-    return insert.on_conflict_do_update(index_elements=list(keys), set_=changed)
+    newer = table.c[forward] <= insert.excluded[forward] if forward else None
+    return insert.on_conflict_do_update(index_elements=list(keys), set_=changed, where=newer)
 
 
 class Database:

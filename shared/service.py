@@ -134,7 +134,7 @@ class Service:
 
     async def settled(self) -> bool:
         """Whether every recorded fact is published and every heard event is handled."""
-        if self.relay is not None and await self.relay.unpublished():
+        if self.relay is not None and not await self.relay.all_out():
             return False
         return not self.handlers or await self.group.settled()
 

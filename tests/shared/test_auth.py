@@ -25,9 +25,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def clock(tmp_path):
-    clock = MovableClock(tmp_path / "clock", NOW)
-    clock.LOOK_EVERY = 0.0
-    return clock
+    return MovableClock(tmp_path / "clock", NOW)
 
 
 @pytest.fixture

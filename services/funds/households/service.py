@@ -17,9 +17,6 @@ from shared.work import Work
 
 async def record(work: Work, event: HouseholdRecorded, envelope: Envelope) -> None:
     """Keeps the household's present state (户)."""
-    known = await store.version_of(work.tx, event.household_id)
-    if known is not None and known > envelope.aggregate_version:
-        return
     row = event.model_dump(include={"household_id", "household_no", "division", "head_name_masked", "people"})
     await store.put(work.tx, {**row, "status": event.status.value, "version": envelope.aggregate_version})
 
@@ -45,8 +42,5 @@ async def _change(work: Work, household_id: UUID, people: int, status: Household
 
 async def record_division(work: Work, event: DivisionRecorded, envelope: Envelope) -> None:
     """Keeps a division's present name (行政区划)."""
-    known = await store.division_version(work.tx, event.code)
-    if known is not None and known > envelope.aggregate_version:
-        return
     row = {"code": event.code, "name": event.name, "level": event.level.value, "version": envelope.aggregate_version}
     await store.put_division(work.tx, row)

@@ -60,7 +60,8 @@ async def version_of(tx: AsyncConnection, household_id: UUID) -> int | None:
 
 
 async def put(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(upsert(tx, household, keys=("household_id",)), row)
+    """Keeps a household as a version of it says, unless a newer version is known."""
+    await tx.execute(upsert(tx, household, keys=("household_id",), forward="version"), row)
 
 
 async def change(tx: AsyncConnection, household_id: UUID, changes: dict[str, Any]) -> None:
@@ -72,7 +73,7 @@ async def division_version(tx: AsyncConnection, code: str) -> int | None:
 
 
 async def put_division(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(upsert(tx, division, keys=("code",)), row)
+    await tx.execute(upsert(tx, division, keys=("code",), forward="version"), row)
 
 
 async def division_names(tx: AsyncConnection, codes: Sequence[str]) -> dict[str, str]:
