@@ -62,8 +62,10 @@ E = TypeVar("E", bound=Event)
 def lenient(kind: type[StrEnum]) -> BeforeValidator:
     """For enum fields: `Annotated[Pathway, lenient(Pathway)]`. A consumer reads an unknown value as `unknown`."""
 
+    known = frozenset(kind)
+
     def read(value: Any, info: ValidationInfo) -> Any:
-        if info.context and info.context.get("lenient") and value not in set(kind):
+        if info.context and info.context.get("lenient") and value not in known:
             return kind("unknown")
         return value
 
