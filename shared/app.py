@@ -10,12 +10,13 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.auth import TokenMiddleware
-from shared.errors import FieldError, Malformed, NotFound, Refusal, TooLarge, Unavailable
+from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, TooLarge, Unavailable
 from shared.service import Service
 
 PROBLEM = "application/problem+json"
@@ -56,9 +57,10 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
         app.include_router(router)
     _health(app, service, prefix)
     app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(DBAPIError, _database)
+    for kind in (DBAPIError, PoolTimeout, ConnectionError):
+        app.add_exception_handler(kind, _database)
     app.add_exception_handler(Exception, _broken)
     settings = service.settings
     app.add_middleware(TokenMiddleware, verifier=service.verifier)
@@ -114,7 +116,7 @@ async def refused(_: Request, error: Exception) -> Response:
     return problem(error)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [  # the input itself is not repeated: it may hold personal data
         FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"]))
@@ -132,19 +134,35 @@ async def _http(_: Request, error: Exception) -> Response:
 
 
 async def _database(request: Request, error: Exception) -> Response:
-    request.app.state.service.log.error("database_failed", error=type(error).__name__)
-    return problem(
-        Unavailable("The database did not answer; nothing was changed. Repeat with the same Idempotency-Key.")
+    refusal = _database_refusal(error)
+    request.app.state.service.log.error(
+        "database_failed", route=_route(request.scope), error=type(error).__name__, code=refusal.code
     )
+    return problem(refusal)
+
+
+def _database_refusal(error: Exception) -> Refusal:
+    """A database error as what it is: a clash of two writers, a value no column takes, or a failure that may pass."""
+    if isinstance(error, IntegrityError):
+        return Conflict("Somebody else wrote the same at this moment; nothing was changed. Repeat it or read it again.")
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "pgcode", None) or ""
+        if state.startswith("22") or isinstance(getattr(error.orig, "__cause__", None), ValueError):
+            return Malformed("A value is out of the range that can be stored. Correct it.")
+    return Unavailable("The database did not answer. Repeat with the same Idempotency-Key: nothing is done twice.")
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    request.app.state.service.log.error(
-        "request_failed", path=request.scope.get("route_path", ""), error=type(error).__name__
-    )
-    refusal = Refusal("A fault of ours; nothing was changed. It is on record.")
+    request.app.state.service.log.error("request_failed", route=_route(request.scope), error=type(error).__name__)
+    refusal = Refusal("A fault of ours; it is on record. Repeat with the same Idempotency-Key: nothing is done twice.")
     refusal.status, refusal.code = 500, "internal"
     return problem(refusal)
+
+
+def _route(scope: Scope) -> str:
+    """The address as the API describes it, without the ids in it."""
+    route: str = getattr(scope.get("route"), "path", "unrouted")
+    return route
 
 
 class Limits:
@@ -183,7 +201,7 @@ class Limits:
                 await self.app(scope, counted, noted)
         except TimeoutError:
             if not started:
-                late = Unavailable("It took too long; nothing was changed. Repeat with the same Idempotency-Key.")
+                late = Unavailable("It took too long. Repeat with the same Idempotency-Key: nothing is done twice.")
                 await problem(late)(scope, receive, send)
 
 
@@ -208,11 +226,10 @@ class AccessLog:
         try:
             await self.app(scope, receive, noted)
         finally:
-            route = getattr(scope.get("route"), "path", "unrouted")
             self.log.debug(
                 "request",
                 method=scope["method"],
-                route=route,
+                route=_route(scope),
                 status=status,
                 ms=round((time.perf_counter() - started) * 1000, 1),
             )

@@ -55,6 +55,19 @@ class TooLarge(Refusal):
     code = "too_large"
 
 
+class Conflict(Refusal):
+    """Two wrote at the same moment and the rules allow one of them. Repeated, the request is judged by what stands then."""
+
+    code = "conflict"
+    retryable = True
+
+
+class ClientRefTaken(Refusal):
+    """A program's `client_ref` names one act, wherever that act was done."""
+
+    code = "client_ref_taken"
+
+
 class Stale(Refusal):
     """`If-Match` names a version that is no longer the current one."""
 

@@ -7,20 +7,27 @@ that does not start. Writes run once per Idempotency-Key, and their answer is se
 import base64
 import hashlib
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 from shared import idempotency
 from shared.errors import FieldError, Forbidden, Malformed, PreconditionRequired, Stale, Unauthenticated
 from shared.roles import Caller, Role
-from shared.work import Work
+from shared.work import NOBODY, Work
 
-MAX_PAGE = 500
+MAX_PAGE, DEFAULT_PAGE = 500, 100
 MAX_KEY = 100
+MAX_CURSOR = 400
+MAX_CURSOR_INT = 2**63 - 1
+"""What a column of either database can be compared with."""
 
 T = TypeVar("T")
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -35,9 +42,10 @@ class Gate:
     def __call__(self) -> None:
         """The check itself runs before the transaction opens, in `Route`; as a dependency this only marks the route."""
 
-    def admit(self, request: Request) -> Caller | None:
+    def admit(self, request: Request) -> Caller:
+        """The caller. Raises Unauthenticated or Forbidden; everybody passes a public route, as nobody."""
         if self.reason:
-            return None
+            return NOBODY
         caller: Caller | None = getattr(request.state, "caller", None)
         if caller is None:
             raise getattr(request.state, "token_problem", None) or Unauthenticated("Send a bearer token.")
@@ -85,6 +93,8 @@ class Route(APIRoute):
                         for name in sorted(unknown)
                     ],
                 )
+            _require_no_nul(request.url.path, *request.query_params.values())
+            await request.body()  # before the transaction: a slow sender must not hold the database
             service = request.app.state.service
             if request.method in ("GET", "HEAD") or self.money:
                 if self.money:
@@ -105,18 +115,20 @@ def _nested(dependant: Any) -> set[str]:
     names: set[str] = set()
     for inner in dependant.dependencies:
         names |= {parameter.alias for parameter in inner.query_params} | _nested(inner)
-    for parameter in dependant.query_params:
-        fields = getattr(parameter.field_info.annotation, "model_fields", None)
-        names |= {field.alias or name for name, field in fields.items()} if fields else set()
     return names
 
 
-async def _once(service: Any, caller: Caller | None, request: Request, answer: Handle) -> Response:
+def _require_no_nul(*texts: str) -> None:
+    if any("\0" in text for text in texts):
+        raise Malformed("Leave the character U+0000 out; no text has it.")
+
+
+async def _once(service: Any, caller: Caller, request: Request, answer: Handle) -> Response:
     """Runs a write in its transaction. A POST carries a key: its first answer is kept and given again."""
     key = _key(request) if request.method == "POST" else None
     async with service.work(caller, write=True, request=request) as work:
         request.state.work = work
-        if key is None or caller is None:
+        if key is None or caller is NOBODY:
             return await answer(request)
         claim = idempotency.Claim(client=caller.client, key=key, request_hash=await request_hash(request))
         if (first := await idempotency.first_answer(work.tx, claim)) is not None:
@@ -167,10 +179,25 @@ def _work(request: Request) -> Work:
 WorkDep = Annotated[Work, Depends(_work)]
 
 
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, dict):
+        return any(_has_nul(inner) for pair in value.items() for inner in pair)
+    return isinstance(value, list) and any(map(_has_nul, value))
+
+
 class In(BaseModel):
-    """Base of what an API takes: unknown fields are refused."""
+    """Base of what an API takes: unknown fields are refused, and the character U+0000, which PostgreSQL cannot store."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nul(cls, given: Any) -> Any:
+        if _has_nul(given):
+            raise PydanticCustomError("nul_character", "Leave the character U+0000 out.")
+        return given
 
 
 class Page(BaseModel, Generic[T]):
@@ -180,39 +207,49 @@ class Page(BaseModel, Generic[T]):
     next: str | None = None
 
 
-class PageQuery(BaseModel):
+@dataclass(frozen=True, slots=True)
+class PageQuery:
     """`?limit=…&after=…` of every list."""
 
-    limit: int = Field(default=100, ge=1, le=MAX_PAGE)
-    after: str | None = Field(default=None, max_length=400, description="the `next` of the page before")
+    limit: int
+    after: str | None
 
 
 def _page(
-    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, after: Annotated[str | None, Query(max_length=400)] = None
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
+    after: Annotated[str | None, Query(max_length=MAX_CURSOR, description="the `next` of the page before")] = None,
 ) -> PageQuery:
-    return PageQuery(limit=limit, after=after)
+    return PageQuery(limit, after)
 
 
 PageDep = Annotated[PageQuery, Depends(_page)]
 
 
-def encode_cursor(*parts: str | int) -> str:
+def encode_cursor(*parts: str | int | UUID | date) -> str:
     """An opaque cursor of the sort key's values."""
     return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
-    """The values of a cursor, checked against the kinds (str or int) of the sort key. Raises Malformed."""
+    """The values of a cursor, checked against the kinds (str, int, UUID, date) of the sort key. Raises Malformed."""
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        if len(parts) == len(kinds) and all(type(part) is kind for part, kind in zip(parts, kinds, strict=True)):
-            return list(parts)
+        if isinstance(parts, list) and len(parts) == len(kinds):
+            return [_part(part, kind) for part, kind in zip(parts, kinds, strict=True)]
     except ValueError:
         pass
     raise Malformed(
         "Take the cursor from the page before, unchanged.",
         errors=[FieldError("after", "bad_cursor", "It is not one of ours.")],
     )
+
+
+def _part(part: Any, kind: type) -> Any:
+    if kind is int and type(part) is int and abs(part) <= MAX_CURSOR_INT:
+        return part
+    if kind is not int and isinstance(part, str) and "\0" not in part:
+        return date.fromisoformat(part) if kind is date else kind(part)
+    raise ValueError
 
 
 def page_of(rows: Sequence[T], limit: int, cursor: Callable[[T], str]) -> tuple[list[T], str | None]:

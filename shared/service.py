@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,8 +57,8 @@ class Service:
         self.policies = PolicyBook.load(settings.policies)
         self.vault = keys.vault(settings)
         self.verifier = keys.verifier(settings, self.clock)
-        self.database = Database(settings.url, service=self.name)
-        self.handlers, self.jobs = tuple(handlers), (*jobs, Job("retention", RETENTION_EVERY_S, _forget_old))
+        self.database = Database(settings.url, service=self.name, pool_size=settings.pool_size)
+        self.handlers, self.jobs = tuple(handlers), tuple(jobs)
         self.relay = Relay(self.database, bus, self.name, clock=self.clock) if relays else None
         self.group = Group(
             self.name,
@@ -69,22 +70,19 @@ class Service:
             after_commit=self._wake_relay,
         )
         self._tasks: list[asyncio.Task[None]] = []
-        self._job_locks = {job.name: asyncio.Lock() for job in self.jobs}
+        self._job_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._job_failed: set[str] = set()
 
     @asynccontextmanager
     async def work(
-        self, caller: Caller | None = SYSTEM, *, write: bool = True, request: Request | None = None
+        self, caller: Caller = SYSTEM, *, write: bool = True, request: Request | None = None
     ) -> AsyncIterator[Work]:
         """A unit of work. With `write` it commits when the block ends well; without, it sees one consistent state."""
         async with self.database.write() if write else self.database.read() as tx:
-            work = self._new_work(
-                tx, caller or SYSTEM, traceparent=request.headers.get("traceparent") if request else None
-            )
+            work = self._new_work(tx, caller, traceparent=request.headers.get("traceparent") if request else None)
             yield work
             await work.flush()
-            wake = write
-        if wake:
+        if write:
             self._wake_relay()
 
     def _wake_relay(self) -> None:
@@ -102,7 +100,8 @@ class Service:
     async def start(self) -> None:
         """Starts what this process's role asks for: the worker side runs relay, consumers and jobs."""
         if self.settings.role in ("worker", "all"):
-            loops: list[Callable[[], Awaitable[None]]] = [lambda job=job: self._repeat(job) for job in self.jobs]  # type: ignore[misc]
+            jobs = (*self.jobs, Job("retention", RETENTION_EVERY_S, _forget_old))
+            loops: list[Callable[[], Awaitable[None]]] = [lambda job=job: self._repeat(job) for job in jobs]  # type: ignore[misc]
             if self.relay is not None:
                 loops.append(self.relay.run)
             if self.handlers:
@@ -110,9 +109,12 @@ class Service:
             self._tasks = [asyncio.create_task(self._watched(loop)) for loop in loops]
 
     async def stop(self) -> None:
-        """Lets the batch in hand finish, then ends. Bounded by `stop_seconds`."""
+        """Lets the batches in hand finish, then ends. Bounded by `stop_seconds`."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.group.stop(), self.settings.stop_seconds)
+            async with asyncio.timeout(self.settings.stop_seconds):
+                await self.group.stop()
+                if self.relay is not None:
+                    await self.relay.stop()
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -1,5 +1,6 @@
 """Environment → typed settings. Each service adds its own in services/<name>/settings.py."""
 
+from os import environ
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
     policies: Path = Path(__file__).parent.parent / "policies"
     database_url: str = Field(default="", description="empty: an SQLite file of the service under `home`")
 
+    pool_size: int = Field(default=10, description="PostgreSQL connections to read with, and as many to write with")
     max_body_bytes: int = Field(
         default=1 << 20, description="largest request body, in bytes; imports have their own limit"
     )
@@ -31,8 +33,6 @@ class Settings(BaseSettings):
     @classmethod
     def of(cls, **given: object) -> "Settings":
         """From the environment; the service's own database variable counts, `given` wins over both."""
-        from os import environ
-
         named = environ.get(f"DAOHU_{cls.service.upper()}_DATABASE_URL")
         return cls(**{**({"database_url": named} if named else {}), **given})  # type: ignore[arg-type]
 

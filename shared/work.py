@@ -1,5 +1,6 @@
 """A unit of work: one transaction, who does it, when, under which policies, and the facts it records."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -17,6 +18,12 @@ from shared.scope import EVERYWHERE, Area
 SYSTEM = Caller(subject="system", client="system", roles=frozenset(), divisions=(), area=EVERYWHERE)
 """The caller of jobs and handlers: the system itself."""
 
+NOBODY = Caller(subject="anybody", client="", roles=frozenset(), divisions=(), area=Area(()))
+"""The caller of a public route: no right and no area."""
+
+FLUSHED = 500
+"""Facts in one statement; others get the loop in between."""
+
 
 @dataclass(slots=True)
 class Work:
@@ -31,6 +38,7 @@ class Work:
     causation_id: str | None = None
     traceparent: str | None = None
     facts: list[outbox.Fact] = field(default_factory=list)
+    _now: datetime | None = field(default=None, init=False)
 
     @property
     def area(self) -> Area:
@@ -38,12 +46,15 @@ class Work:
 
     @property
     def now(self) -> datetime:
-        return self.clock.now()
+        """The instant of this unit of work: the same for everything it writes, however long it takes."""
+        if self._now is None:
+            self._now = self.clock.now()
+        return self._now
 
     @property
     def today(self) -> date:
         """The business date (业务日期): today in the county's zone."""
-        return business_date(self.clock.now())
+        return business_date(self.now)
 
     def fact(self, event: Event, *, division: str, version: int = 1) -> outbox.Fact:
         """The event in its envelope: who did it, when, where (12-digit division), at which version of its aggregate."""
@@ -71,4 +82,6 @@ class Work:
         """Writes the recorded facts to the outbox. The kit calls it; use cases do not."""
         if self.facts:
             facts, self.facts = self.facts, []
-            await outbox.append(self.tx, facts)
+            for start in range(0, len(facts), FLUSHED):
+                await outbox.append(self.tx, facts[start : start + FLUSHED])
+                await asyncio.sleep(0)

@@ -1,6 +1,8 @@
 """One request, one transaction; keys, refusals, roles, limits, health."""
 
 import asyncio
+from datetime import date
+from uuid import UUID
 
 import pytest
 from fastapi import Request, Response
@@ -8,7 +10,7 @@ from sqlalchemy import Column, Integer, String, Table, func, insert, select
 
 from shared import tables
 from shared.db import DivisionCode, in_area, new_metadata
-from shared.errors import Refusal
+from shared.errors import Malformed, Refusal
 from shared.events.registry import DivisionRecorded
 from shared.http import (
     In,
@@ -23,6 +25,7 @@ from shared.http import (
     public,
     require_match,
 )
+from shared.ids import new_id
 from shared.roles import Role
 from shared.settings import Settings
 from shared.testing import COUNTY, OTHER_TOWN, TOWN, running, settings_for
@@ -55,6 +58,8 @@ async def add(work: WorkDep, order: NoteIn) -> dict[str, int]:
     work.record(DivisionRecorded(code=order.division, name=order.text, level="town"), division=order.division)
     if order.text == "refuse me":
         raise Refusal("Not today. Come back tomorrow.", days_left=1)
+    if order.text == "clash":
+        await work.tx.execute(insert(notes).values(id=done.inserted_primary_key[0]))
     if order.text == "break":
         raise RuntimeError("610926199001011234 is not for the client")
     return {"id": done.inserted_primary_key[0]}
@@ -83,6 +88,11 @@ async def change(work: WorkDep, request: Request, response: Response, id: int) -
 @router.get("/hello", dependencies=[public("a greeting holds no data")])
 async def hello(work: WorkDep) -> str:
     return "hello"
+
+
+@router.get("/area", dependencies=[public("the test looks at it")])
+async def area(work: WorkDep) -> list[str]:
+    return list(work.area.prefixes)
 
 
 @pytest.fixture
@@ -209,6 +219,53 @@ async def test_pages_follow_each_other_without_gap(live):
         if (after := page["next"]) is None:
             break
     assert seen == ["0", "1", "2", "3", "4"]
+
+
+async def test_two_writers_of_the_same_row_are_a_conflict_and_no_outage(live):
+    answer = await live.as_(Role.TOWN_OFFICE).post(NOTES, {"text": "clash"})
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (409, "conflict", True)
+    assert await count(live) == (0, 0)
+
+
+async def test_a_slow_sender_holds_no_transaction(live):
+    """Another write is answered while the first one's body is still on its way."""
+    office, begun, sent = live.as_(Role.TOWN_OFFICE), asyncio.Event(), asyncio.Event()
+
+    async def slowly():
+        yield b'{"text":'
+        begun.set()
+        await sent.wait()
+        yield b'"slow"}'
+
+    slow = asyncio.create_task(office.post(NOTES, content=slowly(), headers={"content-type": "application/json"}))
+    async with asyncio.timeout(5):
+        await begun.wait()
+        assert (await office.post(NOTES, {"text": "quick"})).status_code == 201
+    sent.set()
+    assert (await slow).status_code == 201
+
+
+async def test_the_character_nul_is_refused_wherever_it_stands(live):
+    office = live.as_(Role.TOWN_OFFICE)
+    assert (await office.post(NOTES, {"text": "a\0b"})).status_code == 422
+    assert (await office.get(NOTES, after="a\0b")).status_code == 422
+    assert (await office.get(NOTES, after=encode_cursor("a\0b"))).status_code == 422
+
+
+async def test_a_public_route_runs_as_nobody_with_no_area(live):
+    office = live.as_(Role.COUNTY_ADMIN)
+    assert (await office.get(f"{NOTES}/area")).json() == []
+
+
+@pytest.mark.parametrize("cursor", ["NQ", encode_cursor(2**63), encode_cursor("1"), encode_cursor(1, 1)])
+def test_a_cursor_that_is_not_ours_is_refused(cursor):
+    with pytest.raises(Malformed):
+        decode_cursor(cursor, int)
+
+
+def test_a_cursor_keeps_every_kind_of_sort_key():
+    id, day = new_id(), date(2016, 11, 1)
+    assert decode_cursor(encode_cursor("平利", 7, id, day), str, int, UUID, date) == ["平利", 7, id, day]
 
 
 @pytest.mark.parametrize("query", ["?colour=red", "?limit=501", "?limit=0", "?after=nonsense"])
