@@ -1,7 +1,8 @@
 """One database a service: SQLite in the embedded mode, PostgreSQL in the distributed one. The same stores run on both."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -15,6 +16,8 @@ from sqlalchemy import (
     Dialect,
     Integer,
     MetaData,
+    RowMapping,
+    Select,
     String,
     TypeDecorator,
     event,
@@ -47,6 +50,12 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 Json = JSON().with_variant(JSONB, "postgresql")
 
 DivisionCode = String(12)
+
+PRIVATE = {"hide_parameters": True}
+"""An error of the database names the statement, never its values: they may be personal data, and errors are logged."""
+
+CHUNK = 500
+"""Values in one IN list."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -95,7 +104,7 @@ def insert_ignoring(tx: AsyncConnection, table: Table) -> Any:
 
 
 def upsert(tx: AsyncConnection, table: Table, *, keys: tuple[str, ...], forward: str = "") -> Any:
-    """INSERT … ON CONFLICT (keys) DO UPDATE of every other column given in the rows.
+    """INSERT … ON CONFLICT (keys) DO UPDATE of every other column: a row names them all, what it leaves out becomes NULL.
 
     `forward` names a version column: a row that is there with a newer version stays as it is.
     Give the rows as parameters, `tx.execute(upsert(…), rows)`: that is eight times faster than `.values(row)`.
@@ -111,6 +120,17 @@ def _upsert(dialect: str, table: Table, keys: tuple[str, ...], forward: str) -> 
     return insert.on_conflict_do_update(index_elements=list(keys), set_=changed, where=newer)
 
 
+async def chunked(
+    tx: AsyncConnection, query: Select[Any], column: ColumnElement[Any], values: Iterable[Any]
+) -> AsyncIterator[RowMapping]:
+    """The rows of a query for any number of values of a column, so many values a statement; others get the loop in between."""
+    wanted = list(dict.fromkeys(values))
+    for start in range(0, len(wanted), CHUNK):
+        for row in (await tx.execute(query.where(column.in_(wanted[start : start + CHUNK])))).mappings():
+            yield row
+        await asyncio.sleep(0)
+
+
 class Database:
     """Connections of one service to its own database.
 
@@ -124,14 +144,14 @@ class Database:
         self.sqlite = self.url.startswith("sqlite")
         if self.sqlite:
             self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(self.url, pool_size=4, begin="BEGIN")
+            self._reader = _sqlite_engine(self.url, pool_size=4, begin="BEGIN", pragmas=("query_only=ON",))
         else:
-            self._writer = create_async_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+            pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
+            self._writer = create_async_engine(self.url, **pool, **PRIVATE)
             self._reader = create_async_engine(
                 self.url,
-                pool_size=pool_size,
-                max_overflow=0,
-                pool_pre_ping=True,
+                **pool,
+                **PRIVATE,
                 isolation_level="REPEATABLE READ",
                 execution_options={"postgresql_readonly": True},
             )
@@ -165,8 +185,8 @@ def _driver(url: str) -> str:
     return re.sub(r"^sqlite://", "sqlite+inline://", url)
 
 
-def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0)
+def _sqlite_engine(url: str, *, pool_size: int, begin: str, pragmas: tuple[str, ...] = ()) -> AsyncEngine:
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **PRIVATE)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
@@ -176,6 +196,7 @@ def _sqlite_engine(url: str, *, pool_size: int, begin: str) -> AsyncEngine:
             "foreign_keys=ON",
             "busy_timeout=5000",
             "cache_size=-65536",
+            *pragmas,
         ):
             connection.execute(f"PRAGMA {pragma}")
 
