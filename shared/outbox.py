@@ -22,6 +22,7 @@ from shared import faults
 from shared.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, came
 from shared.clock import Clock, SystemClock
 from shared.db import Database, in_area
+from shared.errors import Gone
 from shared.events.base import Envelope, Event
 from shared.scope import Area
 from shared.tables import outbox
@@ -96,8 +97,13 @@ class Change:
 
 
 async def feed(tx: AsyncConnection, topic: str, area: Area, after: int, limit: int) -> list[Change]:
-    """Published facts of a topic in the area with a position over `after`, in order, at most min(limit, FEED_LIMIT)."""
+    """Published facts of a topic in the area with a position over `after`, in order, at most min(limit, FEED_LIMIT).
+
+    Raises Gone when some that followed `after` are no longer kept (retention.PUBLISHED); 0 starts with what there is.
+    """
     c = outbox.c
+    if after and after + 1 < (await tx.scalar(_FIRST_POSITION) or 0):
+        raise Gone("This cursor is too old. Take the feed from its start, without a cursor, and read the list anew.")
     rows = await tx.execute(
         select(c.position, c.event_id, c.type, c.key, c.division, c.recorded_at, c.body)
         .where(c.topic == topic, c.position > after, in_area(c.division, area))
@@ -114,6 +120,7 @@ _BATCH = (
     .order_by(outbox.c.id)
     .limit(RELAY_BATCH)
 )
+_FIRST_POSITION = select(func.min(outbox.c.position))
 _LAST_POSITION = select(func.max(outbox.c.position))
 _MARK = (
     update(outbox)

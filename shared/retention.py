@@ -5,7 +5,7 @@ Dead letters and audit rows stay: they are closed or archived by people. So does
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.tables import idempotency, import_file, inbox, outbox
@@ -24,9 +24,18 @@ FILES = timedelta(days=30)
 
 
 async def forget_old(tx: AsyncConnection, *, now: datetime) -> None:
-    """Deletes what is older than its period; of an import, the file alone. Facts that are not yet published stay, however old."""
+    """Deletes what is older than its period; of an import, the file alone. Facts that are not yet published stay, however old.
+
+    So does the last published one: the next position follows from it.
+    """
     await tx.execute(delete(idempotency).where(idempotency.c.at < now - ANSWERS))
     await tx.execute(delete(inbox).where(inbox.c.seen_at < now - SEEN))
-    await tx.execute(delete(outbox).where(outbox.c.published_at < now - PUBLISHED))
+    # By position, which has an index: the rows looked at are those that go, and one.
+    position = outbox.c.position
+    first_kept = select(position).where(outbox.c.published_at >= now - PUBLISHED).order_by(position).limit(1)
+    last = select(func.max(position))
+    await tx.execute(
+        delete(outbox).where(position < func.coalesce(first_kept.scalar_subquery(), last.scalar_subquery()))
+    )
     kept = import_file.c.file_sealed.is_not(None) & (import_file.c.at <= now - FILES)
     await tx.execute(update(import_file).where(kept).values(file_sealed=None))

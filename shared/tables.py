@@ -39,6 +39,7 @@ inbox = Table(
     Column("event_id", Uuid, primary_key=True),
     Column("seen_at", Instant, nullable=False),
 )
+Index("ix_inbox_seen_at", inbox.c.seen_at)
 
 dead_letter = Table(
     "dead_letter",
@@ -71,6 +72,7 @@ idempotency = Table(
     Column("body", LargeBinary, nullable=False),
     Column("at", Instant, nullable=False),
 )
+Index("ix_idempotency_at", idempotency.c.at)
 
 audit = Table(
     "audit",

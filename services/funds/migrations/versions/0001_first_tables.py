@@ -56,6 +56,9 @@ def upgrade() -> None:
         sa.Column("at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("client", "key", name=op.f("pk_idempotency")),
     )
+    with op.batch_alter_table("idempotency", schema=None) as batch_op:
+        batch_op.create_index("ix_idempotency_at", ["at"], unique=False)
+
     op.create_table(
         "import_file",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -92,6 +95,9 @@ def upgrade() -> None:
         sa.Column("seen_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("group", "event_id", name=op.f("pk_inbox")),
     )
+    with op.batch_alter_table("inbox", schema=None) as batch_op:
+        batch_op.create_index("ix_inbox_seen_at", ["seen_at"], unique=False)
+
     op.create_table(
         "outbox",
         sa.Column("id", BigId, autoincrement=True, nullable=False),
