@@ -11,12 +11,17 @@ from typing import Any
 
 import structlog
 
-_NUMBERS = re.compile(r"(?<![\w-])(?:\d{17}[\dXx]|1[3-9]\d{9}|\d{16,19})(?![\w-])")
+# ASCII borders: between Chinese characters a number is one all the same, within an id or a hash it is not.
+_NUMBERS = re.compile(
+    r"(?<![0-9A-Za-z_-])(?:\d{17}[\dXx](?:\d\d(?:[0-9Bb]{2})?)?|(?:\+?(?:00)?86)?1[3-9]\d{9}|\d{16,19})(?![0-9A-Za-z_-])"
+)
 
 
 def _cut(value: Any) -> Any:
     if isinstance(value, str):
         return _NUMBERS.sub("[number]", value)
+    if isinstance(value, int) and _NUMBERS.fullmatch(str(value)):
+        return "[number]"
     if isinstance(value, dict):
         return {key: _cut(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -8,11 +8,11 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s\-]+(?=[\dXx])")
-_PERSONAL = re.compile(r"(?<!\d)(?:1[3-9]\d{9}|\d{15}|\d{17}[\dXx]|\d{16,19})(?!\d)")
+_PERSONAL = re.compile(r"(?<!\d)(?:(?:00)?(?:86)?1[3-9]\d{9}(?!\d)|\d{15,}|\d{17}[Xx])")
 
 
 def holds_personal_number(text: str) -> bool:
-    """Whether the text holds what looks like a phone (11 digits), an ID number (15, 18) or a bank card (16 to 19)."""
+    """Whether the text holds what looks like a phone (11 digits), an ID number or disability certificate (15, 18 to 22) or a bank card (16 to 19)."""
     return _PERSONAL.search(_BETWEEN_DIGITS.sub("", unicodedata.normalize("NFKC", text))) is not None
 
 
