@@ -111,6 +111,17 @@ async def test_a_household_of_another_town_is_unknown(county: County):
     assert len(theirs.json()["items"]) == 1
 
 
+async def test_an_account_lies_where_its_household_lives_today(county: County):
+    no = await county.hear_household(1)
+    await county.import_payees([(no, "王一", card(1), "农商行")])
+    await county.hear_household(1, division=OTHER_VILLAGE)
+    before, after = (county.who(Role.FINANCE, division=town) for town in (TOWN, OTHER_TOWN))
+    assert (await before.get("/funds/v1/payees")).json()["items"] == []
+    assert [(p["household_no"], p["division"]) for p in (await after.get("/funds/v1/payees")).json()["items"]] == [
+        (no, OTHER_VILLAGE)
+    ]
+
+
 async def test_the_template_is_read_by_the_import(county: County):
     answer = await county.finance.get("/funds/v1/imports/payees/template")
     assert answer.headers["content-type"].startswith("application/vnd.openxmlformats")

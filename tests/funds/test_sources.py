@@ -1,8 +1,11 @@
 """Funds: registered, filled, and read from the ledger."""
 
+import asyncio
+
 import pytest
 from funds_county import created, refused
 
+from services.funds.ledger.store import lock_head
 from shared.roles import Role
 from shared.testing import COUNTY, TOWN
 
@@ -111,3 +114,36 @@ async def test_only_finance_moves_money_in(county):
     for role in (Role.COUNTY_ADMIN, Role.AUDITOR, Role.PAYER, Role.APPLICANT):
         answer = await county.who(role).post(f"/funds/v1/sources/{source}/receipts", RECEIPT)
         assert refused(answer) == (403, "forbidden")
+
+
+async def test_of_two_funds_with_one_number_one_is_registered(county_on_both):
+    order = {
+        "fund_no": "F-1",
+        "name": "中央专项",
+        "level": "central",
+        "year": 2016,
+        "division": COUNTY,
+        "document_no": "1",
+    }
+    answers = await asyncio.gather(*(county_on_both.finance.post("/funds/v1/sources", order) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert {answer.json().get("code") for answer in answers} == {None, "fund_no_taken"}
+
+
+async def test_requests_that_wait_for_the_ledger_leave_the_connections_to_those_who_read(county_on_both):
+    """More receipts wait than the database has connections for reading, and a list is still answered."""
+    county = county_on_both
+    source = await county.source()
+    async with county.live.service.database.write() as tx:
+        await lock_head(tx, COUNTY[:6])
+        waiting = [
+            asyncio.create_task(
+                county.finance.post(f"/funds/v1/sources/{source}/receipts", RECEIPT | {"voucher_no": f"V-{n}"})
+            )
+            for n in range(12)
+        ]
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(5):
+            assert (await county.finance.get("/funds/v1/sources")).status_code == 200
+        assert not any(one.done() for one in waiting)
+    assert [(await one).status_code for one in waiting] == [201] * 12

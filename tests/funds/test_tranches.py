@@ -7,9 +7,13 @@ import pytest
 from funds_county import County, card, created, household_no, refused
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import delete, text, update
+from sqlalchemy.exc import DBAPIError
 
 from services.funds.ledger.domain import InsufficientFunds
 from services.funds.payees.domain import Payee
+from services.funds.publicity.store import notice
+from services.funds.tranches import store
 from services.funds.tranches.domain import (
     Basis,
     CardTwice,
@@ -300,15 +304,48 @@ async def test_a_refused_payment_is_on_record_and_moves_nothing(county):
 
 
 async def test_a_list_changed_behind_our_back_is_not_paid(county):
-    from sqlalchemy import update
-
-    from services.funds.tranches.store import line
-
     id = await county.ready_tranche()
     county.live.pass_days(10)
     async with county.live.service.database.write() as tx:
-        await tx.execute(update(line).where(line.c.line == 1).values(people=99))
+        await tx.execute(text("drop trigger tranche_line_no_update"))
+        await tx.execute(update(store.line).where(store.line.c.line == 1).values(people=99))
     assert refused(await county.pay(id)) == (409, "list_changed")
+
+
+@pytest.mark.parametrize("table", [store.tranche, store.line, notice], ids=lambda table: table.name)
+async def test_what_was_published_and_decided_on_cannot_be_changed_in_the_database(county_on_both, table):
+    await county_on_both.ready_tranche(households=1)
+    for statement in (update(table).values(division=OTHER_VILLAGE), delete(table)):
+        with pytest.raises(DBAPIError, match="append-only"):
+            async with county_on_both.live.service.database.write() as tx:
+                await tx.execute(statement)
+
+
+async def test_a_second_payment_is_refused_on_record(county):
+    id = await county.paid_tranche(households=1)
+    assert refused(await county.pay(id)) == (409, "already_paid")
+    entry = (await county.who(Role.AUDITOR).get("/funds/v1/entries", kind="refused")).json()["items"][0]
+    detail = (await county.who(Role.AUDITOR).get(f"/funds/v1/entries/{entry['seq']}")).json()["details"]
+    assert (detail["code"], detail["refused_once"], entry["amount_fen"]) == ("already_paid", "paid:T-1", 0)
+
+
+async def test_of_two_decisions_at_once_one_is_taken(county_on_both):
+    id = await county_on_both.project(approved=False)
+    order = {"act": "review", "verdict": "pass"}
+    reviewers = [county_on_both.who(Role.REVIEWER, subject=f"reviewer-{n}") for n in range(3)]
+    answers = await asyncio.gather(*(who.post(f"/funds/v1/projects/{id}/decisions", order) for who in reviewers))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409]
+    assert {answer.json().get("code") for answer in answers} == {None, "out_of_turn"}
+
+
+async def test_of_two_tranches_with_one_number_one_is_made(county_on_both):
+    county = county_on_both
+    await county.hear_household(1)
+    project = await county.project()
+    created(await county.allocate(project, await county.source(), 1_000))
+    answers = await asyncio.gather(*(county.tranche(project, 400) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409]
+    assert {answer.json().get("code") for answer in answers} == {None, "tranche_no_taken"}
 
 
 async def test_a_town_does_not_see_the_county_s_tranche(county):

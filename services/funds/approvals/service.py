@@ -41,7 +41,7 @@ async def _take(work: Work, subject: str, division: str, order: DecisionIn) -> D
     before = await taken(work, subject)
     domain.require_turn(chain_of(work, division), before, order.act, work.caller, division)
     decision = Decision(new_id(), order.act, order.verdict, work.caller.subject, work.today)
-    await store.add(
+    if not await store.add(
         work.tx,
         subject=subject,
         division=division,
@@ -49,7 +49,8 @@ async def _take(work: Work, subject: str, division: str, order: DecisionIn) -> D
         taken=decision,
         reason=order.reason,
         decided_at=work.now,
-    )
+    ):
+        raise domain.OutOfTurn("Somebody decided at the same moment. Read it again and see whose turn it is.")
     return DecisionOut(
         id=decision.id,
         act=decision.act,

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, Date, Integer, String, Table, UniqueConstraint, Uuid, insert, select
+from sqlalchemy import Column, Date, Integer, String, Table, UniqueConstraint, Uuid, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.approvals.domain import Decision, Verdict
 from services.funds.tables import metadata
 from shared.append_only import protect
-from shared.db import DivisionCode, Instant, in_area
+from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
 
 decision = Table(
@@ -35,7 +35,8 @@ protect(decision)
 
 async def add(
     tx: AsyncConnection, *, subject: str, division: str, place: int, taken: Decision, reason: str, decided_at: datetime
-) -> None:
+) -> bool:
+    """False when somebody else took this act, or this place in the chain, first."""
     row = {
         "id": taken.id,
         "subject": subject,
@@ -48,7 +49,7 @@ async def add(
         "decided_on": taken.decided_on,
         "decided_at": decided_at,
     }
-    await tx.execute(insert(decision).values(row))
+    return bool((await tx.execute(insert_ignoring(tx, decision), row)).rowcount)
 
 
 async def rows_of(tx: AsyncConnection, subjects: Sequence[str], area: Area) -> dict[str, list[dict[str, Any]]]:

@@ -7,6 +7,7 @@ from typing import Any
 from services.funds.ledger import store as ledger_store
 from services.funds.ledger.domain import Command, Posted, Posting
 from services.funds.ledger.writer import NO_FACTS, Writer
+from shared.errors import Refusal
 from shared.outbox import Fact
 from shared.work import Work
 
@@ -64,6 +65,13 @@ class Money:
             details=details or {},
         )
 
-    async def post(self, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS) -> Posted:
-        """Posts and waits for the commit. Raises what `Writer.post` raises."""
+    async def post(self, work: Work, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS) -> Posted:
+        """Posts and waits for the commit; nothing can be read through `work` after it. Raises what `Writer.post` raises."""
+        await work.tx.close()  # a request that waits for the writer keeps no connection from those who read
         return await self.ledger.post(command, facts)
+
+    async def refuse(self, work: Work, command: Command, refusal: Refusal) -> Refusal:
+        """Puts on record that a gate refused the command, and gives the refusal back to be raised."""
+        await work.tx.close()
+        await self.ledger.refuse(command, refusal)
+        return refusal

@@ -1,5 +1,6 @@
 """The sheet of payees (收款账户) and its import kind."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ from services.funds.households import store as households
 from services.funds.households.store import Household
 from services.funds.payees import store
 from shared.ids import new_id
-from shared.imports.kinds import ImportKind, Prepared, Tally, only
+from shared.imports.kinds import SLICE, ImportKind, Prepared, Tally, only
 from shared.pii import mask_name
 from shared.roles import Role
 from shared.sheets import Checked, Column, RowError, SheetSpec, ValidRow, cells, personal
@@ -52,7 +53,11 @@ async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     async def write() -> Tally:
         before = await store.to_compare(work.tx, _numbers(checked), work.area)
         different = [row for row in checked.valid if not _same(work, row, before, blinds[row.number])]
-        new = [_sealed(work, row, known[row.values["household_no"]], blinds[row.number]) for row in different]
+        new = []
+        for row in different:
+            new.append(_sealed(work, row, blinds[row.number]))
+            if len(new) % SLICE == 0:
+                await asyncio.sleep(0)
         await store.replace(work.tx, new, at=work.now)
         changed = sum(row.values["household_no"] in before for row in different)
         return Tally(len(different) - changed, changed, len(checked.valid) - len(different))
@@ -115,12 +120,11 @@ def _same(work: Work, row: ValidRow, before: dict[str, Any], blind: str) -> bool
     return bool(name == row.values["account_name"])
 
 
-def _sealed(work: Work, row: ValidRow, household: Household, blind: str) -> dict[str, Any]:
+def _sealed(work: Work, row: ValidRow, blind: str) -> dict[str, Any]:
     id_, name, card = new_id(), row.values["account_name"], row.values["card_number"]
     return store.new_row(
         id_=id_,
-        household_no=household.household_no,
-        division=household.division,
+        household_no=row.values["household_no"],
         name=(work.vault.seal(name, column="payee.account_name", row=id_), mask_name(name)),
         card=(work.vault.seal(card, column="payee.card", row=id_), card[-4:], blind),
         bank=row.values["bank"],

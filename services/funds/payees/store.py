@@ -1,17 +1,20 @@
-"""Table and queries of payees. A row is never changed but for its end: the account a payment went to stays known."""
+"""Table and queries of payees. A row is never changed but for its end: the account a payment went to stays known.
+
+An account lies where its household lives today, so the area is asked of the household.
+"""
 
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Date, Index, String, Table, Text, Uuid, insert, select, update
+from sqlalchemy import Column, Date, Index, Select, String, Table, Text, Uuid, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.funds.households.store import IN_LIMIT
+from services.funds.households.store import IN_LIMIT, household
 from services.funds.payees.domain import Payee
 from services.funds.tables import metadata
-from shared.db import DivisionCode, Instant, in_area
+from shared.db import Instant, in_area
 from shared.scope import Area
 
 SEALED = {"volatile": True}
@@ -22,7 +25,6 @@ payee = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("household_no", String(32), nullable=False),
-    Column("division", DivisionCode, nullable=False),
     Column("account_name_sealed", Text, nullable=False, info=SEALED),
     Column("account_name_masked", String(40), nullable=False),
     Column("card_sealed", Text, nullable=False, info=SEALED),
@@ -37,7 +39,6 @@ payee = Table(
 _current = payee.c.ended_at.is_(None)
 Index("uq_payee_household_current", payee.c.household_no, unique=True, sqlite_where=_current, postgresql_where=_current)
 Index("uq_payee_card_current", payee.c.card_blind, unique=True, sqlite_where=_current, postgresql_where=_current)
-Index("ix_payee_division", payee.c.division, payee.c.household_no)
 
 _SAME = (payee.c.id, payee.c.household_no, payee.c.card_blind, payee.c.bank, payee.c.account_name_sealed)
 
@@ -46,13 +47,23 @@ def _parts(values: Sequence[Any]) -> list[Sequence[Any]]:
     return [values[start : start + IN_LIMIT] for start in range(0, len(values), IN_LIMIT)]
 
 
+def _of(area: Area, *columns: Any) -> Select[Any]:
+    """Present accounts of the households that live in the area."""
+    at_home = household.c.household_no == payee.c.household_no
+    return (
+        select(*columns)
+        .select_from(payee)
+        .join(household, at_home)
+        .where(_current, in_area(household.c.division, area))
+    )
+
+
 async def current(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> dict[str, Payee]:
     """Household number → its account today, for those in the area that have one."""
     found: dict[str, Payee] = {}
     for part in _parts(household_nos):
-        query = select(payee.c.household_no, payee.c.account_name_masked, payee.c.card_last4, payee.c.card_blind).where(
-            payee.c.household_no.in_(part), _current, in_area(payee.c.division, area)
-        )
+        query = _of(area, payee.c.household_no, payee.c.account_name_masked, payee.c.card_last4, payee.c.card_blind)
+        query = query.where(payee.c.household_no.in_(part))
         found |= {row.household_no: Payee(*row) for row in await tx.execute(query)}
     return found
 
@@ -61,7 +72,7 @@ async def to_compare(tx: AsyncConnection, household_nos: Sequence[str], area: Ar
     """Household number → what tells whether an imported row changes its account."""
     found: dict[str, Any] = {}
     for part in _parts(household_nos):
-        query = select(*_SAME).where(payee.c.household_no.in_(part), _current, in_area(payee.c.division, area))
+        query = _of(area, *_SAME).where(payee.c.household_no.in_(part))
         found |= {row.household_no: row for row in await tx.execute(query)}
     return found
 
@@ -90,9 +101,9 @@ async def page(
     tx: AsyncConnection, area: Area, *, within: Area | None, household_no: str | None, after: str | None, limit: int
 ) -> list[dict[str, Any]]:
     """Present accounts of the area by household number, above `after`."""
-    query = select(payee).where(_current, in_area(payee.c.division, area)).order_by(payee.c.household_no).limit(limit)
+    query = _of(area, payee, household.c.division).order_by(payee.c.household_no).limit(limit)
     if within is not None:
-        query = query.where(in_area(payee.c.division, within))
+        query = query.where(in_area(household.c.division, within))
     if household_no is not None:
         query = query.where(payee.c.household_no == household_no)
     if after is not None:
@@ -101,14 +112,13 @@ async def page(
 
 
 def new_row(
-    *, id_: UUID, household_no: str, division: str, name: tuple[str, str], card: tuple[str, str, str], bank: str, since: date,
+    *, id_: UUID, household_no: str, name: tuple[str, str], card: tuple[str, str, str], bank: str, since: date,
     recorded_by: str, recorded_at: datetime,
 ) -> dict[str, Any]:  # fmt: skip
     """A row to enter. `name`: sealed and masked; `card`: sealed, last four digits, blind index."""
     return {
         "id": id_,
         "household_no": household_no,
-        "division": division,
         "account_name_sealed": name[0],
         "account_name_masked": name[1],
         "card_sealed": card[0],

@@ -40,10 +40,9 @@ async def apply(work: Work, order: ProjectIn) -> ProjectOut:
     Source: FND-014, FND-018, FND-019. Raises ProjectNumberTaken, DivisionUnknown, NotYourStep.
     """
     require_division(work, order.division)
-    if await store.number_taken(work.tx, order.project_no):
-        raise domain.ProjectNumberTaken("A project has this number already. Use another.")
     row = {**order.model_dump(), "id": new_id(), "created_by": work.caller.subject, "created_at": work.now}
-    await store.add(work.tx, row)
+    if not await store.add(work.tx, row):
+        raise domain.ProjectNumberTaken("A project has this number already. Use another.")
     await approvals.apply(work, subject_of(row["id"]), order.division)
     return (await _out(work, [row]))[0]
 
@@ -95,7 +94,9 @@ async def allocate(work: Work, money: Money, project_id: UUID, order: Allocation
             entry_seq=seq,
         )
 
-    posted = await money.post(command, lambda seq: [work.fact(event(seq), division=project["division"], version=seq)])
+    posted = await money.post(
+        work, command, lambda seq: [work.fact(event(seq), division=project["division"], version=seq)]
+    )
     return _allocation(project, source, order, posted)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Date, Integer, String, Table, Uuid, and_, func, insert, select
+from sqlalchemy import Column, Date, Integer, String, Table, Uuid, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.ledger.domain import AccountKind
@@ -13,7 +13,7 @@ from services.funds.ledger.store import account, entry, posting
 from services.funds.projects.domain import FundShare
 from services.funds.tables import metadata
 from services.funds.tranches.store import tranche
-from shared.db import DivisionCode, Instant, in_area
+from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
 
 project = Table(
@@ -34,13 +34,9 @@ project = Table(
 )
 
 
-async def add(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(insert(project).values(row))
-
-
-async def number_taken(tx: AsyncConnection, project_no: str) -> bool:
-    """Project numbers name accounts, so they are unique everywhere, whoever asks."""
-    return (await tx.execute(select(project.c.id).where(project.c.project_no == project_no))).first() is not None
+async def add(tx: AsyncConnection, row: dict[str, Any]) -> bool:
+    """False when the number is taken: project numbers name accounts, so they are unique everywhere, whoever asks."""
+    return bool((await tx.execute(insert_ignoring(tx, project), row)).rowcount)
 
 
 async def find(tx: AsyncConnection, project_id: UUID, area: Area) -> dict[str, Any] | None:

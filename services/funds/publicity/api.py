@@ -14,6 +14,7 @@ from services.funds.publicity.schemas import (
     NoticeOut,
     ObjectionIn,
     ObjectionOut,
+    ObjectionWords,
 )
 from shared.http import Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
@@ -60,9 +61,9 @@ async def raise_objection(work: WorkDep, notice_id: UUID, order: ObjectionIn) ->
 
 
 @router.get("/{notice_id}/objections", dependencies=[allow(*OBJECTION_READERS)])
-async def list_objections(work: WorkDep, notice_id: UUID) -> list[ObjectionOut]:
-    """The objections to a notice and their answers."""
-    return await service.list_objections(work, notice_id)
+async def list_objections(work: WorkDep, page: PageDep, notice_id: UUID) -> Page[ObjectionWords]:
+    """The objections to a notice and their answers, in the order raised."""
+    return await service.list_objections(work, notice_id, page)
 
 
 @router.post("/{notice_id}/objections/{objection_id}/answers", status_code=201, dependencies=[allow(*ANSWERERS)])

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from enum import StrEnum
 from uuid import UUID
 
+from services.funds.approvals.domain import SamePerson
 from shared.errors import Refusal
 
 
@@ -22,10 +23,6 @@ class ObjectionOpen(Refusal):
 
 class ObjectionUpheld(Refusal):
     code = "objection_upheld"
-
-
-class SamePerson(Refusal):
-    code = "same_person"
 
 
 class AlreadyAnswered(Refusal):
@@ -85,6 +82,10 @@ def require_publicity(notice: Notice | None, today: date) -> Notice:
 def require_answerable(*, raised_by: str, answered: bool, answering: str) -> None:
     """An objection is answered once, by another person than who raised it. Raises AlreadyAnswered, SamePerson."""
     if answered:
-        raise AlreadyAnswered("This objection has its answer already.")
+        raise already_answered()
     if raised_by == answering:
         raise SamePerson("You raised this objection. Let another person answer it.", act="answer")
+
+
+def already_answered() -> AlreadyAnswered:
+    return AlreadyAnswered("This objection has its answer already. Read it; a new doubt is a new objection.")

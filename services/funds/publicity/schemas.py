@@ -57,12 +57,20 @@ class LineOut(BaseModel):
 
 
 class ObjectionOut(BaseModel):
+    """Where an objection stands. Without its words: the answer to a POST is kept in clear, to be given again."""
+
     id: UUID
     notice_id: UUID
-    text: str
+    number: int
     raised_by: str
     raised_on: date
     finding: Finding | None
-    answer: str | None
     answered_by: str | None
     answered_on: date | None
+
+
+class ObjectionWords(ObjectionOut):
+    """An objection with what was said and answered, for those who handle it."""
+
+    text: str
+    answer: str | None

@@ -11,7 +11,15 @@ from services.funds.households import store as households
 from services.funds.ledger.domain import canonical
 from services.funds.projects import store as projects
 from services.funds.publicity import domain, store
-from services.funds.publicity.schemas import AnswerIn, LineOut, NoticeIn, NoticeOut, ObjectionIn, ObjectionOut
+from services.funds.publicity.schemas import (
+    AnswerIn,
+    LineOut,
+    NoticeIn,
+    NoticeOut,
+    ObjectionIn,
+    ObjectionOut,
+    ObjectionWords,
+)
 from services.funds.sources import store as sources
 from services.funds.tranches import store as tranches
 from shared.errors import Malformed, NotFound, Refusal
@@ -47,8 +55,6 @@ async def post_notice(work: Work, order: NoticeIn) -> NoticeOut:
     Source: FND-031; standards.md 5.1. Raises SubjectUnknown, AlreadyPublished, NothingToPublish, Rejected.
     """
     division, digest, content = await _subject(work, order.subject)
-    if await store.notice_of(work.tx, order.subject, work.area) is not None:
-        raise AlreadyPublished("It has its notice already.")
     require_alive(await approvals.taken(work, order.subject))
     row = {
         "id": new_id(),
@@ -62,7 +68,8 @@ async def post_notice(work: Work, order: NoticeIn) -> NoticeOut:
         "posted_by": work.caller.subject,
         "posted_at": work.now,
     }
-    await store.add_notice(work.tx, row)
+    if not await store.add_notice(work.tx, row):
+        raise AlreadyPublished("It has its notice already. List the notices of this subject and let that one run.")
     return await show_notice(work, row["id"])
 
 
@@ -166,7 +173,7 @@ async def raise_objection(work: Work, notice_id: UUID, order: ObjectionIn) -> Ob
         "raised_at": work.now,
     }
     await store.add_objection(work.tx, row)
-    return await _objection(work, notice_id, id_)
+    return ObjectionOut.model_validate(await _objection(work, notice_id, id_))
 
 
 async def answer_objection(work: Work, notice_id: UUID, objection_id: UUID, order: AnswerIn) -> ObjectionOut:
@@ -174,9 +181,9 @@ async def answer_objection(work: Work, notice_id: UUID, objection_id: UUID, orde
 
     Raises ObjectionUnknown, SamePerson, AlreadyAnswered.
     """
-    open_one = await _objection(work, notice_id, objection_id)
+    row = await _objection(work, notice_id, objection_id)
     domain.require_answerable(
-        raised_by=open_one.raised_by, answered=open_one.finding is not None, answering=work.caller.subject
+        raised_by=row["raised_by"], answered=row["finding"] is not None, answering=work.caller.subject
     )
     changes = {
         "finding": order.finding.value,
@@ -186,20 +193,22 @@ async def answer_objection(work: Work, notice_id: UUID, objection_id: UUID, orde
         "answered_at": work.now,
     }
     if not await store.answer(work.tx, objection_id, changes):
-        raise domain.AlreadyAnswered("This objection has its answer already.")
-    return await _objection(work, notice_id, objection_id)
+        raise domain.already_answered()
+    return ObjectionOut.model_validate(row | changes)
 
 
-async def list_objections(work: Work, notice_id: UUID) -> list[ObjectionOut]:
+async def list_objections(work: Work, notice_id: UUID, page: PageQuery) -> Page[ObjectionWords]:
     """The objections to a notice and their answers, in the order raised."""
     await _load(work, notice_id)
-    return [_objection_out(work, row) for row in await store.objections(work.tx, notice_id, work.area)]
+    after = decode_cursor(page.after, int)[0] if page.after else 0
+    rows = await store.objections(work.tx, notice_id, work.area, after=after, limit=page.limit + 1)
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["number"]))
+    return Page(items=[_words(work, row) for row in rows], next=following)
 
 
-async def _objection(work: Work, notice_id: UUID, objection_id: UUID) -> ObjectionOut:
-    for row in await store.objections(work.tx, notice_id, work.area):
-        if row["id"] == objection_id:
-            return _objection_out(work, row)
+async def _objection(work: Work, notice_id: UUID, objection_id: UUID) -> dict[str, Any]:
+    if found := await store.find_objection(work.tx, notice_id, objection_id, work.area):
+        return found
     raise ObjectionUnknown("There is no such objection in your area.")
 
 
@@ -214,7 +223,7 @@ def _out(work: Work, row: dict[str, Any]) -> NoticeOut:
     return NoticeOut.model_validate({**row, "ends_on": notice.ends_on, "days_left": notice.days_left(work.today)})
 
 
-def _objection_out(work: Work, row: dict[str, Any]) -> ObjectionOut:
+def _words(work: Work, row: dict[str, Any]) -> ObjectionWords:
     text = work.vault.open(row["text_sealed"], column="objection.text", row=row["id"])
     answer = row["answer_sealed"] and work.vault.open(row["answer_sealed"], column="objection.answer", row=row["id"])
-    return ObjectionOut.model_validate({**row, "text": text, "answer": answer})
+    return ObjectionWords.model_validate({**row, "text": text, "answer": answer})

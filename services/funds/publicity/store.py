@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Date,
     ForeignKey,
@@ -14,10 +15,12 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     Uuid,
     and_,
     func,
     insert,
+    literal,
     select,
     update,
 )
@@ -25,7 +28,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.publicity.domain import Finding, Notice
 from services.funds.tables import metadata
-from shared.db import DivisionCode, Instant, Json, in_area
+from shared.append_only import protect
+from shared.db import DivisionCode, Instant, Json, in_area, insert_ignoring
 from shared.scope import Area
 
 SEALED = {"volatile": True}
@@ -45,6 +49,7 @@ notice = Table(
     Column("posted_by", String(100), nullable=False),
     Column("posted_at", Instant, nullable=False),
 )
+protect(notice)
 
 objection = Table(
     "objection",
@@ -61,6 +66,7 @@ objection = Table(
     Column("answered_by", String(100)),
     Column("answered_on", Date),
     Column("answered_at", Instant),
+    UniqueConstraint("notice_id", "number"),
 )
 
 
@@ -78,8 +84,9 @@ def _notices(area: Area) -> Select[Any]:
     )
 
 
-async def add_notice(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(insert(notice).values(row))
+async def add_notice(tx: AsyncConnection, row: dict[str, Any]) -> bool:
+    """False when the subject has its notice already."""
+    return bool((await tx.execute(insert_ignoring(tx, notice), row)).rowcount)
 
 
 async def find_notice(tx: AsyncConnection, notice_id: UUID, area: Area) -> dict[str, Any] | None:
@@ -117,19 +124,32 @@ def as_notice(row: dict[str, Any]) -> Notice:
 
 
 async def add_objection(tx: AsyncConnection, row: dict[str, Any]) -> None:
+    """Gives it the next number on its notice; two at once stand in line at the notice."""
+    await tx.execute(select(notice.c.id).where(notice.c.id == row["notice_id"]).with_for_update())
     number = select(func.coalesce(func.max(objection.c.number), 0) + 1).where(objection.c.notice_id == row["notice_id"])
     await tx.execute(insert(objection).values({**row, "number": number.scalar_subquery()}))
 
 
-async def objections(tx: AsyncConnection, notice_id: UUID, area: Area) -> list[dict[str, Any]]:
-    """The objections to a notice of the area, in the order raised."""
-    query = (
+def _objections(notice_id: UUID, area: Area) -> Select[Any]:
+    return (
         select(objection)
         .join(notice, notice.c.id == objection.c.notice_id)
         .where(objection.c.notice_id == notice_id, in_area(notice.c.division, area))
-        .order_by(objection.c.number)
     )
-    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
+async def objections(
+    tx: AsyncConnection, notice_id: UUID, area: Area, *, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """The objections to a notice of the area with a number above `after`, in the order raised."""
+    query = _objections(notice_id, area).where(objection.c.number > literal(after, BigInteger))
+    return [dict(row) for row in (await tx.execute(query.order_by(objection.c.number).limit(limit))).mappings()]
+
+
+async def find_objection(tx: AsyncConnection, notice_id: UUID, objection_id: UUID, area: Area) -> dict[str, Any] | None:
+    found = await tx.execute(_objections(notice_id, area).where(objection.c.id == objection_id))
+    row = found.mappings().one_or_none()
+    return dict(row) if row else None
 
 
 async def answer(tx: AsyncConnection, objection_id: UUID, changes: dict[str, Any]) -> bool:

@@ -37,10 +37,9 @@ def require_division(work: Work, division: str) -> None:
 async def register(work: Work, order: SourceIn) -> SourceOut:
     """Registers a fund (资金). Raises FundNumberTaken, DivisionUnknown."""
     require_division(work, order.division)
-    if await store.number_taken(work.tx, order.fund_no):
-        raise domain.FundNumberTaken("A fund has this number already. Use another.")
     row = {**order.model_dump(), "level": order.level.value, "id": new_id()}
-    await store.add(work.tx, {**row, "created_by": work.caller.subject, "created_at": work.now})
+    if not await store.add(work.tx, {**row, "created_by": work.caller.subject, "created_at": work.now}):
+        raise domain.FundNumberTaken("A fund has this number already. Use another.")
     return _out(row, domain.Figures())
 
 
@@ -71,10 +70,12 @@ async def receive(work: Work, money: Money, source_id: UUID, order: ReceiptIn) -
     )
     try:
         posted = await money.post(
-            command, lambda seq: [work.fact(_event(source, order, seq), division=source["division"], version=seq)]
+            work, command, lambda seq: [work.fact(_event(source, order, seq), division=source["division"], version=seq)]
         )
     except AlreadyDone as done:
-        raise domain.VoucherEntered("This voucher was entered before. Check its number.", **done.facts) from None
+        raise domain.VoucherEntered(
+            "This voucher was entered before. Look at its entry, or correct the number.", **done.facts
+        ) from None
     return _receipt(source, order, posted)
 
 

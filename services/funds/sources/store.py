@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Integer, String, Table, Uuid, insert, select
+from sqlalchemy import Column, Integer, String, Table, Uuid, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.ledger import store as ledger_store
 from services.funds.ledger.domain import AccountKind
 from services.funds.sources.domain import Figures
 from services.funds.tables import metadata
-from shared.db import DivisionCode, Instant, in_area
+from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
 
 source = Table(
@@ -29,13 +29,9 @@ source = Table(
 )
 
 
-async def add(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(insert(source).values(row))
-
-
-async def number_taken(tx: AsyncConnection, fund_no: str) -> bool:
-    """Fund numbers name accounts, so they are unique everywhere, whoever asks."""
-    return (await tx.execute(select(source.c.id).where(source.c.fund_no == fund_no))).first() is not None
+async def add(tx: AsyncConnection, row: dict[str, Any]) -> bool:
+    """False when the number is taken: fund numbers name accounts, so they are unique everywhere, whoever asks."""
+    return bool((await tx.execute(insert_ignoring(tx, source), row)).rowcount)
 
 
 async def find(tx: AsyncConnection, source_id: UUID, area: Area) -> dict[str, Any] | None:
@@ -65,13 +61,13 @@ async def names(tx: AsyncConnection, fund_nos: Sequence[str]) -> dict[str, dict[
 
 async def figures(tx: AsyncConnection, area: Area, fund_nos: Sequence[str]) -> dict[str, Figures]:
     """Number → where the fund's money is, summed over the accounts of the area."""
-    sums = await ledger_store.sums(tx, area, by="earmark", keys=fund_nos)
+    sums = await ledger_store.sums(tx, area, fund_nos)
     return {
         fund_no: Figures(
-            left_fen=sums.get((fund_no, fund_no, AccountKind.FUND), 0),
-            in_projects_fen=sums.get((fund_no, fund_no, AccountKind.PROJECT), 0),
-            held_fen=sums.get((fund_no, fund_no, AccountKind.HOLD), 0),
-            paid_fen=sums.get((fund_no, fund_no, AccountKind.HOUSEHOLD), 0),
+            left_fen=sums.get((fund_no, AccountKind.FUND), 0),
+            in_projects_fen=sums.get((fund_no, AccountKind.PROJECT), 0),
+            held_fen=sums.get((fund_no, AccountKind.HOLD), 0),
+            paid_fen=sums.get((fund_no, AccountKind.HOUSEHOLD), 0),
         )
         for fund_no in fund_nos
     }

@@ -1,5 +1,6 @@
 """Use cases of tranches: draw up the list, decide on it, hold its money, void or pay it."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -63,13 +64,10 @@ async def apply(work: Work, project_id: UUID, order: TrancheIn) -> TrancheOut:
     project = await projects.load(work, project_id)
     decisions = await approvals.taken(work, project_subject(project_id))
     require_approved(approvals.chain_of(work, project["division"]), decisions)
-    if await store.number_taken(work.tx, order.tranche_no):
-        raise domain.TrancheNumberTaken("A tranche has this number already. Use another.")
     shares = (await project_store.shares(work.tx, work.area, [project["project_no"]])).get(project["project_no"], [])
     claims = await _claims(work, order, project["division"])
-    draft = domain.draft(
-        order.tranche_no, order.amount_fen, claims, {share.fund_no: share.left_fen for share in shares}
-    )
+    left = {share.fund_no: share.left_fen for share in shares}
+    draft = await asyncio.to_thread(domain.draft, order.tranche_no, order.amount_fen, claims, left)
     row = {
         "id": new_id(),
         "tranche_no": order.tranche_no,
@@ -86,7 +84,8 @@ async def apply(work: Work, project_id: UUID, order: TrancheIn) -> TrancheOut:
         "created_by": work.caller.subject,
         "created_at": work.now,
     }
-    await store.add(work.tx, row, draft.lines)
+    if not await store.add(work.tx, row, draft.lines):
+        raise domain.TrancheNumberTaken("A tranche has this number already. Use another.")
     await approvals.apply(work, subject_of(row["id"]), project["division"])
     return (await _out(work, [row]))[0]
 
@@ -146,9 +145,11 @@ async def hold(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
     once = store.held_once(tranche["tranche_no"])
     command = _command(work, money, tranche, "hold", once, postings, decided=approvals.said(decisions))
     try:
-        return _moved(tranche, "hold", await money.post(command))
+        return _moved(tranche, "hold", await money.post(work, command))
     except AlreadyDone as done:
-        raise domain.AlreadyHeld("Its money is set aside already.", entry_seq=done.facts["seq"]) from None
+        raise domain.AlreadyHeld(
+            "Its money is set aside already. Go on to its publicity and payment.", entry_seq=done.facts["seq"]
+        ) from None
 
 
 async def void(work: Work, money: Money, tranche_id: UUID, order: VoidIn) -> MovedOut:
@@ -161,7 +162,7 @@ async def void(work: Work, money: Money, tranche_id: UUID, order: VoidIn) -> Mov
     once = store.voided_once(tranche["tranche_no"])
     command = _command(work, money, tranche, "hold_voided", once, postings, reason=order.reason)
     try:
-        return _moved(tranche, "hold_voided", await money.post(command))
+        return _moved(tranche, "hold_voided", await money.post(work, command))
     except AlreadyDone as done:
         raise _voided(done.facts["seq"]) from None
     except InsufficientFunds:  # the hold was there a moment ago
@@ -177,25 +178,29 @@ async def pay(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
     if (first := await money.first(work, tranche["division"])) is not None:
         return _moved(tranche, "paid", first)
     moved = await store.moved(work.tx, book_of(tranche["division"]), [tranche["tranche_no"]])
-    _require_open(tranche, moved, held=False)
     rows = await store.lines(work.tx, tranche_id, work.area)
     lines = [store.as_line(row) for row in rows]
     accounts = await payees.current(work.tx, [line.household_no for line in lines], work.area)
     found = await publicity.notice_of(work.tx, subject_of(tranche_id), work.area)
     notice = publicity.as_notice(found) if found else None
     decisions = await approvals.taken(work, subject_of(tranche_id))
-    command = _command(
-        work,
-        money,
-        tranche,
-        "paid",
-        store.paid_once(tranche["tranche_no"]),
-        domain.payment_postings(tranche["tranche_no"], tranche["division"], tranche["funds"], lines),
-        decided=approvals.said(decisions),
-        notice=_notice_said(notice),
-        payees=domain.payees_said(lines, accounts),
-    )
+
+    def compose() -> Command:
+        return _command(
+            work,
+            money,
+            tranche,
+            "paid",
+            store.paid_once(tranche["tranche_no"]),
+            domain.payment_postings(tranche["tranche_no"], tranche["division"], tranche["funds"], lines),
+            decided=approvals.said(decisions),
+            notice=_notice_said(notice),
+            payees=domain.payees_said(lines, accounts),
+        )
+
+    command = await asyncio.to_thread(compose)  # thousands of postings take a while
     try:
+        _require_open(tranche, moved, held=False)
         domain.require_payable(
             notice=notice,
             today=work.today,
@@ -209,15 +214,14 @@ async def pay(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
             payees=accounts,
         )
     except Refusal as refusal:
-        await money.ledger.refuse(command, refusal)
-        raise
+        raise await money.refuse(work, command, refusal) from None
     event = _paid(work, tranche)
     try:
         posted = await money.post(
-            command, lambda seq: [work.fact(event(seq), division=tranche["division"], version=seq)]
+            work, command, lambda seq: [work.fact(event(seq), division=tranche["division"], version=seq)]
         )
     except AlreadyDone as done:
-        raise _already_paid(done.facts["seq"]) from None
+        raise await money.refuse(work, command, _already_paid(done.facts["seq"])) from None
     except InsufficientFunds:  # the hold was there a moment ago
         raise _voided(None) from None
     return _moved(tranche, "paid", posted)
@@ -263,7 +267,7 @@ def _require_open(tranche: Mapping[str, Any], moved: Mapping[str, int], *, held:
     if (seq := moved.get(store.voided_once(number))) is not None:
         raise _voided(seq)
     if held and store.held_once(number) not in moved:
-        raise domain.NotHeld("Its money is not set aside, so there is nothing to give back.")
+        raise domain.NotHeld("Its money is not set aside, so there is nothing to give back. Apply for a new tranche.")
 
 
 def _already_paid(seq: int | None) -> domain.AlreadyPaid:

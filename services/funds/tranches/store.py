@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Date, ForeignKey, Integer, String, Table, Uuid, insert, select
+from sqlalchemy import BigInteger, Column, Date, ForeignKey, Integer, String, Table, Uuid, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.ledger import store as ledger_store
 from services.funds.tables import metadata
 from services.funds.tranches.domain import Line
-from shared.db import DivisionCode, Instant, Json, in_area
+from shared.append_only import protect
+from shared.db import DivisionCode, Instant, Json, in_area, insert_ignoring
 from shared.scope import Area
 
 tranche = Table(
@@ -46,6 +47,9 @@ line = Table(
     Column("shares", Json, nullable=False),  # fund number → fen
 )
 
+protect(tranche)
+protect(line)
+
 
 def held_once(tranche_no: str) -> str:
     """The act that only one entry of the book settles; likewise below."""
@@ -60,8 +64,10 @@ def voided_once(tranche_no: str) -> str:
     return f"voided:{tranche_no}"
 
 
-async def add(tx: AsyncConnection, row: dict[str, Any], lines: Sequence[Line]) -> None:
-    await tx.execute(insert(tranche).values(row))
+async def add(tx: AsyncConnection, row: dict[str, Any], lines: Sequence[Line]) -> bool:
+    """False when the number is taken: tranche numbers name accounts, so they are unique everywhere, whoever asks."""
+    if not (await tx.execute(insert_ignoring(tx, tranche), row)).rowcount:
+        return False
     await tx.execute(
         insert(line),
         [
@@ -79,11 +85,7 @@ async def add(tx: AsyncConnection, row: dict[str, Any], lines: Sequence[Line]) -
             for number, x in enumerate(lines, start=1)
         ],
     )
-
-
-async def number_taken(tx: AsyncConnection, tranche_no: str) -> bool:
-    """Tranche numbers name accounts, so they are unique everywhere, whoever asks."""
-    return (await tx.execute(select(tranche.c.id).where(tranche.c.tranche_no == tranche_no))).first() is not None
+    return True
 
 
 async def find(tx: AsyncConnection, tranche_id: UUID, area: Area) -> dict[str, Any] | None:
@@ -110,7 +112,9 @@ async def lines(
     """Lines of a tranche whose households lie in the area, in order."""
     query = (
         select(line)
-        .where(line.c.tranche_id == tranche_id, line.c.line > after, in_area(line.c.division, area))
+        .where(
+            line.c.tranche_id == tranche_id, line.c.line > literal(after, BigInteger), in_area(line.c.division, area)
+        )
         .order_by(line.c.line)
         .limit(limit)
     )

@@ -264,6 +264,7 @@ def upgrade() -> None:
         sa.Column("posted_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
         sa.UniqueConstraint("subject", name=op.f("uq_notice_subject")),
+        info={"append_only": True},
     )
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_notice_division"), ["division"], unique=False)
@@ -272,7 +273,6 @@ def upgrade() -> None:
         "payee",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("household_no", sa.String(length=32), nullable=False),
-        sa.Column("division", sa.String(length=12), nullable=False),
         sa.Column("account_name_sealed", sa.Text(), nullable=False),
         sa.Column("account_name_masked", sa.String(length=40), nullable=False),
         sa.Column("card_sealed", sa.Text(), nullable=False),
@@ -286,7 +286,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payee")),
     )
     with op.batch_alter_table("payee", schema=None) as batch_op:
-        batch_op.create_index("ix_payee_division", ["division", "household_no"], unique=False)
         batch_op.create_index(
             "uq_payee_card_current",
             ["card_blind"],
@@ -355,6 +354,7 @@ def upgrade() -> None:
         sa.Column("answered_at", Instant(), nullable=True),
         sa.ForeignKeyConstraint(["notice_id"], ["notice.id"], name=op.f("fk_objection_notice_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_objection")),
+        sa.UniqueConstraint("notice_id", "number", name=op.f("uq_objection_notice_id_number")),
     )
     with op.batch_alter_table("objection", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_objection_notice_id"), ["notice_id"], unique=False)
@@ -378,6 +378,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_tranche_project_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tranche")),
         sa.UniqueConstraint("tranche_no", name=op.f("uq_tranche_tranche_no")),
+        info={"append_only": True},
     )
     with op.batch_alter_table("tranche", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_tranche_division"), ["division"], unique=False)
@@ -396,9 +397,20 @@ def upgrade() -> None:
         sa.Column("shares", Json, nullable=False),
         sa.ForeignKeyConstraint(["tranche_id"], ["tranche.id"], name=op.f("fk_tranche_line_tranche_id")),
         sa.PrimaryKeyConstraint("tranche_id", "line", name=op.f("pk_tranche_line")),
+        info={"append_only": True},
     )
     with op.batch_alter_table("tranche_line", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_tranche_line_household_no"), ["household_no"], unique=False)
 
-    append_only("audit", "decision", "ledger_entry", "ledger_posting", "log_node", "log_checkpoint")
+    append_only(
+        "audit",
+        "decision",
+        "notice",
+        "tranche",
+        "tranche_line",
+        "ledger_entry",
+        "ledger_posting",
+        "log_node",
+        "log_checkpoint",
+    )
     append_only("ledger_account", but="balance_fen")
