@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Column, LargeBinary, Table, Uuid, select
+from sqlalchemy import Column, Table, Uuid, select
 
 from services.embedded import SERVICES
 from shared import tables
@@ -25,7 +25,7 @@ VOLATILE = "volatile"
 On a table: its rows do (checkpoints: how many there are depends on when the sequencer ran)."""
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?", re.ASCII)
 _HASH = re.compile(r"(?:[0-9a-f]{64}|[A-Za-z0-9+/]{43}=)")
 
 
@@ -49,20 +49,30 @@ def digest(rows: Counter[bytes]) -> str:
 
 
 def _volatile(column: Column[Any]) -> bool:
-    kind = column.type
-    if column.info.get(VOLATILE) or isinstance(kind, Uuid | Instant | LargeBinary):
+    if column.info.get(VOLATILE) or isinstance(column.type, Uuid | Instant):
         return True
     return column.name == "id" and bool(column.primary_key)
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes | memoryview):
-        return bytes(value).hex()
+        return _json_in(bytes(value)) or bytes(value).hex()
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
     return value
+
+
+def _json_in(data: bytes) -> dict[str, Any] | list[Any] | None:
+    """What bytes say that are JSON: bodies of events, of kept answers, of ledger entries."""
+    if data[:1] not in (b"{", b"["):
+        return None
+    try:
+        found: dict[str, Any] | list[Any] = orjson.loads(data)
+    except ValueError:
+        return None
+    return found
 
 
 def _without_volatile(value: Any) -> Any:
@@ -72,8 +82,7 @@ def _without_volatile(value: Any) -> Any:
         return [_without_volatile(inner) for inner in value]
     if isinstance(value, str):
         for pattern, name in ((_ID, "<id>"), (_TIME, "<time>"), (_HASH, "<hash>")):
-            if pattern.search(value):
-                return name
+            value = pattern.sub(name, value)
     return value
 
 
