@@ -24,6 +24,8 @@ from services.funds.ledger.domain import AccountKey, Command, InsufficientFunds,
 from services.funds.ledger.service import open_ledger
 from services.funds.proofs import api as proofs_api
 from services.funds.proofs import bundle, merkle, sequencer
+from services.funds.proofs import service as proofs_service
+from services.funds.proofs import store as log_store
 from services.funds.proofs.audit import verify_database
 from services.funds.proofs.command import verify
 from services.funds.proofs.notes import Checkpoint, Proof, Signer, open_checkpoint, read_keys, strict_base64
@@ -164,6 +166,30 @@ async def test_a_book_whose_tail_was_cut_is_not_signed_any_more(tmp_path):
         await it.sql("delete from ledger_entry where seq = 4", "update ledger_book set seq = 3")
         with pytest.raises(sequencer.DoesNotFollow):
             await it.seal()
+
+
+async def test_a_changed_book_does_not_keep_other_counties_from_being_sealed(tmp_path):
+    other = "610927000000"
+    async with log(tmp_path) as it:
+        await filled(it, 4)
+        await it.sql("delete from ledger_entry where seq = 4")
+        lines = tuple(Posting(key, fen, other) for key, fen in ((AccountKey("source", "F1", "F1"), -5), (FUND, 5)))
+        await it.post("other", book="610927", division=other, postings=lines)
+        with pytest.raises(sequencer.DoesNotFollow, match="610926"):
+            await it.seal()
+        async with it.live.service.database.read() as tx:
+            assert await log_store.sealed_size(tx, "610927") == 1
+
+
+async def test_a_bundle_has_a_limit_in_bytes(tmp_path, monkeypatch):
+    async with log(tmp_path) as it:
+        await filled(it, 3)
+        one = zipfile.ZipFile(io.BytesIO((await it.get("/bundles", seq=[1])).content))
+        size = one.getinfo(bundle.record_name(1)).file_size
+        monkeypatch.setattr(proofs_service, "MAX_BODY_BYTES", size)
+        assert (await it.get("/bundles", seq=[1])).status_code == 200
+        answer = await it.get("/bundles", seq=[1, 2, 3])
+        assert (answer.status_code, answer.json()["limit"]) == (413, size)
 
 
 async def test_two_sequencers_sign_the_same_once(tmp_path, database_url):

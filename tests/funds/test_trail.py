@@ -130,6 +130,15 @@ async def test_a_town_follows_its_own_household_and_sees_no_id_of_the_county(cou
     assert ok(await town.get(f"{TRAIL}/gaps"))["items"] == []
 
 
+async def test_what_a_moved_household_was_paid_adds_up_for_its_new_town(county: County):
+    await county.paid_tranche(households=1)
+    await county.hear_household(1, division=OTHER_VILLAGE)
+    for division, payments in ((COUNTY, 2), (OTHER_TOWN, 0)):
+        trail = ok(await county.who(Role.AUDITOR, division=division).get(f"{TRAIL}/households/{household_no(1)}"))
+        assert len(trail["items"]) == len(trail["by_fund"]) == payments
+        assert trail["amount_fen"] == sum(item["amount_fen"] for item in trail["items"])
+
+
 async def test_the_county_s_bundle_is_not_a_town_s(county: County):
     """Its entry names households of other towns."""
     await county.paid_tranche(households=1)

@@ -69,7 +69,7 @@ async def list_entries(
     )
     shown, following = page_of(rows, page.limit, lambda row: encode_cursor(row["seq"]))
     size = await seals.sealed_size(work.tx, code)
-    return Page(items=[EntryOut(**_shown(row, orjson.loads(row["body"]), size)) for row in shown], next=following)
+    return Page(items=[EntryOut(**_shown(row, size)) for row in shown], next=following)
 
 
 async def show_entry(work: Work, seq: int, *, book: str | None) -> EntryDetail:
@@ -79,7 +79,7 @@ async def show_entry(work: Work, seq: int, *, book: str | None) -> EntryDetail:
         raise NotFound("There is no such entry in your area.")
     body = orjson.loads(row["body"])
     return EntryDetail(
-        **_shown(row, body, await seals.sealed_size(work.tx, code)),
+        **_shown(row, await seals.sealed_size(work.tx, code)),
         postings=[PostingOut(**posting, amount_yuan=yuan(posting["amount_fen"])) for posting in body["postings"]],
         approvals=body["approvals"],
         notice=body["notice"],
@@ -87,30 +87,18 @@ async def show_entry(work: Work, seq: int, *, book: str | None) -> EntryDetail:
     )
 
 
-def _shown(row: RowMapping, body: dict[str, Any], size: int) -> dict[str, Any]:
-    amount_fen = sum(posting["amount_fen"] for posting in body["postings"] if posting["amount_fen"] > 0)
-    sealed = row["seq"] <= size
+def seal_of(book: str, seq: int, size: int) -> SealOut | None:
+    """Where an entry is sealed; None while the latest checkpoint, of `size` entries, does not reach it."""
+    return SealOut(index=seq - 1, size=size, proof=f"/funds/v1/proofs/{seq}?book={book}") if seq <= size else None
+
+
+def _shown(row: RowMapping, size: int) -> dict[str, Any]:
+    amount_fen = int(row["amount_fen"])
     return {
-        **{
-            name: row[name]
-            for name in (
-                "book",
-                "seq",
-                "kind",
-                "ref",
-                "once",
-                "actor",
-                "effective_on",
-                "recorded_at",
-                "division",
-                "memo",
-            )
-        },
+        **row,
         "amount_fen": amount_fen,
         "amount_yuan": yuan(amount_fen),
         "digest": bytes(row["digest"]).hex(),
         "link": bytes(row["link"]).hex(),
-        "sealed": SealOut(index=row["seq"] - 1, size=size, proof=f"/funds/v1/proofs/{row['seq']}?book={row['book']}")
-        if sealed
-        else None,
+        "sealed": seal_of(row["book"], row["seq"], size),
     }

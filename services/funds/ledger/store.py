@@ -124,15 +124,10 @@ async def lock_head(tx: AsyncConnection, code: str) -> Head:
     return Head(row.seq, bytes(row.link))
 
 
-async def read_head(tx: AsyncConnection, code: str) -> Head:
-    row = (await tx.execute(select(book.c.seq, book.c.link).where(book.c.book == code))).one_or_none()
-    return Head(row.seq, bytes(row.link)) if row else genesis(code)
-
-
 async def books(tx: AsyncConnection, area: Area) -> list[str]:
     """The books (one a county) that hold anything in the area, by code."""
-    query = select(account.c.book).where(in_area(account.c.division, area)).distinct().order_by(account.c.book)
-    return list((await tx.execute(query)).scalars())
+    held = select(account.c.id).where(account.c.book == book.c.book, in_area(account.c.division, area))
+    return list((await tx.execute(select(book.c.book).where(held.exists()).order_by(book.c.book))).scalars())
 
 
 async def balances(tx: AsyncConnection, code: str, keys: Sequence[AccountKey]) -> dict[AccountKey, tuple[int, int]]:
@@ -226,46 +221,38 @@ async def move_head(tx: AsyncConnection, code: str, old: Head, new: Head) -> boo
     return bool(moved.rowcount == 1)
 
 
-async def balance_of(tx: AsyncConnection, code: str, key: AccountKey, area: Area) -> int | None:
-    """Fen in one account; None when there is no such account in the area."""
-    query = select(account.c.balance_fen).where(
-        account.c.book == code, account.c.name == key.name, in_area(account.c.division, area)
-    )
-    balance: int | None = (await tx.execute(query)).scalar_one_or_none()
-    return balance
+async def sums(tx: AsyncConnection, area: Area, earmarks: Sequence[str]) -> dict[tuple[str, str], int]:
+    """Fen by (fund number, kind of account) over the accounts in the area.
 
-
-async def sums(
-    tx: AsyncConnection, area: Area, *, by: str, keys: Sequence[str], kinds: Sequence[str] = ()
-) -> dict[tuple[str, str, str], int]:
-    """Fen by (key, earmark, kind) over the accounts in the area; `by` says what the keys are, "owner" or "earmark".
-
-    For a fund by its earmark: received = −source, left = fund, in projects = project, held = hold, paid = household.
+    Received = −source, left = fund, in projects = project, held = hold, paid = household.
     """
-    columns = (account.c[by].label("key"), account.c.earmark, account.c.kind)
-    found: dict[tuple[str, str, str], int] = {}
-    for part in _parts(keys):
+    columns = (account.c.earmark, account.c.kind)
+    found: dict[tuple[str, str], int] = {}
+    for part in _parts(earmarks):
         query = select(*columns, func.sum(account.c.balance_fen).label("fen")).where(
-            account.c[by].in_(part), in_area(account.c.division, area)
+            account.c.earmark.in_(part), in_area(account.c.division, area)
         )
-        if kinds:
-            query = query.where(account.c.kind.in_(kinds))
         for row in await tx.execute(query.group_by(*columns)):
-            found[(row.key, row.earmark, row.kind)] = int(row.fen)
+            found[(row.earmark, row.kind)] = int(row.fen)
     return found
 
 
-_SHOWN = tuple(column for column in entry.c if column.name != "request_hash")
+_moved_fen = (
+    select(func.coalesce(func.sum(posting.c.amount_fen), 0))
+    .where(posting.c.book == entry.c.book, posting.c.seq == entry.c.seq, posting.c.amount_fen > 0)
+    .scalar_subquery()
+)
+_LISTED = (
+    *(column for column in entry.c if column.name not in ("request_hash", "body")),
+    _moved_fen.label("amount_fen"),
+)
+"""What a list shows of entries. Never their bodies: one may hold a county's households."""
 
 
 async def find_entry(tx: AsyncConnection, code: str, seq: int, area: Area) -> RowMapping | None:
-    query = select(*_SHOWN).where(entry.c.book == code, entry.c.seq == seq, in_area(entry.c.division, area))
-    return (await tx.execute(query)).mappings().one_or_none()
-
-
-async def find_once(tx: AsyncConnection, code: str, once: str, area: Area) -> RowMapping | None:
-    """The entry that settled a business act, or None: a tranche is paid when `paid:…` is posted."""
-    query = select(*_SHOWN).where(entry.c.book == code, entry.c.once == once, in_area(entry.c.division, area))
+    query = select(*_LISTED, entry.c.body).where(
+        entry.c.book == code, entry.c.seq == seq, in_area(entry.c.division, area)
+    )
     return (await tx.execute(query)).mappings().one_or_none()
 
 
@@ -280,7 +267,7 @@ async def page_entries(
     account_name: str | None = None,
 ) -> Sequence[RowMapping]:
     """Entries with a number above `after`, in order; with `account_name`, only those with a posting in that account."""
-    query = select(*_SHOWN).where(entry.c.book == code, entry.c.seq > after, in_area(entry.c.division, area))
+    query = select(*_LISTED).where(entry.c.book == code, entry.c.seq > after, in_area(entry.c.division, area))
     if kind is not None:
         query = query.where(entry.c.kind == kind)
     if account_name is not None:
@@ -294,11 +281,20 @@ async def page_entries(
 
 
 async def linked(tx: AsyncConnection, code: str, *, after: int, limit: int) -> Sequence[Any]:
-    """(seq, body, digest, link) of the entries above `after`, in order: what the sequencer reads. Not for callers: no area."""
-    query = select(entry.c.seq, entry.c.body, entry.c.digest, entry.c.link).where(
-        entry.c.book == code, entry.c.seq > after
-    )
+    """(seq, body, link) of the entries above `after`, in order: what the sequencer reads. Not for callers: no area."""
+    query = select(entry.c.seq, entry.c.body, entry.c.link).where(entry.c.book == code, entry.c.seq > after)
     return (await tx.execute(query.order_by(entry.c.seq).limit(limit))).all()
+
+
+async def body_bytes(tx: AsyncConnection, code: str, seqs: Sequence[int], area: Area) -> int:
+    """How large the bodies of these entries are together, of those in the area."""
+    total = 0
+    for part in _parts(seqs):
+        query = select(func.coalesce(func.sum(func.length(entry.c.body)), 0)).where(
+            entry.c.book == code, entry.c.seq.in_(part), in_area(entry.c.division, area)
+        )
+        total += int((await tx.execute(query)).scalar_one())
+    return total
 
 
 async def records(

@@ -49,5 +49,9 @@ async def download_bundle(
     work: WorkDep, seq: Annotated[list[Seq], Query(min_length=1, max_length=MAX_ENTRIES)], book: BookQuery = None
 ) -> Response:
     """The bundle (存证包) of entries, `?seq=1&seq=2`: check it with `daohu verify bundle.zip --key funds.vkey`."""
+    return as_zip(await service.bundle_of(work, seq, book=book))
+
+
+def as_zip(data: bytes) -> Response:
     headers = {"content-disposition": 'attachment; filename="bundle.zip"'}
-    return Response(await service.bundle_of(work, seq, book=book), media_type="application/zip", headers=headers)
+    return Response(data, media_type="application/zip", headers=headers)

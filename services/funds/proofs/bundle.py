@@ -16,6 +16,9 @@ from services.funds.proofs.notes import Checkpoint, Proof
 MAX_ENTRIES = 5_000
 """Entries of one bundle, at most."""
 
+MAX_BUNDLE_BYTES = 256 << 20
+"""Nothing larger is made or checked."""
+
 MANIFEST = "MANIFEST.json"
 CHECKPOINT = "checkpoint"
 FORMAT = "daohu-bundle/1"

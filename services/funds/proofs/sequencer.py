@@ -34,23 +34,32 @@ def origin_of(book: str) -> str:
 
 
 async def seal(service: Service) -> None:
-    """Seals every book up to its last entry. Several replicas may run it: the tables let one of them through."""
+    """Seals every book up to its last entry. Several replicas may run it: the tables let one of them through.
+
+    Raises DoesNotFollow for a book that was changed, after the others are sealed: counties never wait for each other.
+    """
     signer = signer_of(service)
     async with service.database.read() as tx:
         books = await ledger.books(tx, EVERYWHERE)
+    broken: list[DoesNotFollow] = []
     for book in books:
         try:
             while await _seal_some(service, signer, book):
                 pass
         except IntegrityError:
             service.log.info("sealed_elsewhere", book=book)
+        except DoesNotFollow as error:
+            service.log.error("book_not_sealed", book=book, reason=str(error))
+            broken.append(error)
+    if broken:
+        raise broken[0]
 
 
 async def _seal_some(service: Service, signer: Signer, book: str) -> bool:
     """Signs one checkpoint more, if there is anything new."""
     async with service.database.read() as tx:
         size, _ = await store.latest(tx, book)
-        rows = await ledger.linked(tx, book, after=max(size - 1, 0), limit=SEAL_ENTRIES + 1)
+        rows = await ledger.linked(tx, book, after=size, limit=SEAL_ENTRIES)
         nodes = await store.find_nodes(tx, book, [*merkle.root_nodes(size), (0, size - 1)] if size else [])
         previous = (await ledger.records(tx, book, [size], EVERYWHERE)).get(size) if size else None
     head = domain.genesis(book)
@@ -60,8 +69,6 @@ async def _seal_some(service: Service, signer: Signer, book: str) -> bool:
         head = domain.Head(size, previous[1])
     leaves: list[bytes] = []
     for row in rows:
-        if row.seq <= size:
-            continue
         linked, body = bytes(row.link), bytes(row.body)
         if row.seq != head.seq + 1 or linked != domain.link(head.link, row.seq, domain.digest_of(body)):
             raise DoesNotFollow(f"entry {row.seq} of book {book} does not follow the one before it")

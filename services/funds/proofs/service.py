@@ -1,5 +1,6 @@
 """Use cases of the log: checkpoints, proofs, bundles. Sealing is the sequencer's."""
 
+import asyncio
 import base64
 from collections.abc import Sequence
 
@@ -11,6 +12,9 @@ from services.funds.proofs.notes import Proof, Signer, read_unsigned
 from services.funds.proofs.schemas import ConsistencyOut
 from shared.errors import FieldError, Malformed, NotFound, Refusal, TooLarge
 from shared.work import Work
+
+MAX_BODY_BYTES = bundle.MAX_BUNDLE_BYTES // 2
+"""Bodies of the entries of one bundle: the other half is room for their proofs and the frame."""
 
 
 class NotSealedYet(Refusal):
@@ -79,14 +83,20 @@ async def build_bundle(work: Work, book: str, seqs: Sequence[int]) -> bytes:
     if not wanted:
         raise NotFound("There are no entries to prove.")
     if len(wanted) > bundle.MAX_ENTRIES:
-        raise TooLarge(f"A bundle holds at most {bundle.MAX_ENTRIES} entries.", limit=bundle.MAX_ENTRIES)
+        raise TooLarge(
+            f"A bundle holds at most {bundle.MAX_ENTRIES} entries. Ask for them in parts.", limit=bundle.MAX_ENTRIES
+        )
+    if await ledger.body_bytes(work.tx, book, wanted, work.area) > MAX_BODY_BYTES:
+        raise TooLarge(
+            f"These entries are larger than {MAX_BODY_BYTES} bytes. Ask for them in parts.", limit=MAX_BODY_BYTES
+        )
     found = await ledger.records(work.tx, book, wanted, work.area)
     if len(found) != len(wanted):
         raise NotFound("Some of these entries do not exist in your area.")
     size, note = await _sealed(work, book)
     proofs = await _proofs(work, book, wanted, size, note)
     records = {seq: domain.record(seq, *found[seq]) for seq in wanted}
-    return bundle.compose(read_unsigned(note), note, records, proofs)
+    return await asyncio.to_thread(bundle.compose, read_unsigned(note), note, records, proofs)
 
 
 async def _sealed(work: Work, book: str) -> tuple[int, str]:
@@ -103,4 +113,8 @@ async def _proofs(work: Work, book: str, seqs: Sequence[int], size: int, note: s
     nodes = await store.find_nodes(
         work.tx, book, [node for needed in ranges.values() for node in merkle.nodes_of(needed)]
     )
-    return {seq: Proof(seq - 1, tuple(merkle.hashes_of(needed, nodes)), note) for seq, needed in ranges.items()}
+
+    def prove_each() -> dict[int, Proof]:
+        return {seq: Proof(seq - 1, tuple(merkle.hashes_of(needed, nodes)), note) for seq, needed in ranges.items()}
+
+    return await asyncio.to_thread(prove_each)

@@ -18,7 +18,6 @@ from services.funds.ledger import domain
 from services.funds.proofs import bundle, merkle
 from services.funds.proofs.notes import BadNote, Checkpoint, Proof, VerifierKey, open_checkpoint
 
-MAX_BUNDLE_BYTES = 256 << 20
 MAX_MEMBER_BYTES = 64 << 20
 FRAME_FLIPS = 16
 """A zip whose frame differs from ours in no more bytes than this was damaged; in more, somebody packed the same members anew."""
@@ -95,8 +94,8 @@ def read_record(data: bytes) -> Record:
 def verify_bundle(path: Path, keys: Sequence[VerifierKey]) -> Report:
     """Checks a bundle against the verifier keys of its log. Raises OSError when the file cannot be read."""
     report = Report()
-    if path.stat().st_size > MAX_BUNDLE_BYTES:
-        report.wrong(None, f"the file is larger than {MAX_BUNDLE_BYTES} bytes: not a bundle")
+    if path.stat().st_size > bundle.MAX_BUNDLE_BYTES:
+        report.wrong(None, f"the file is larger than {bundle.MAX_BUNDLE_BYTES} bytes: not a bundle")
         return report
     data = path.read_bytes()
     members, damaged = _members(data)

@@ -5,12 +5,13 @@ from uuid import UUID
 
 from fastapi import Path, Query, Response
 
+from services.funds.ledger.api import CHECKERS
+from services.funds.proofs.api import as_zip
 from services.funds.trail import service
 from services.funds.trail.schemas import FundTrail, Gap, HouseholdTrail, ProjectTrail, TrancheTrail
 from shared.http import Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
 
-CHECKERS = allow(Role.AUDITOR, Role.FINANCE, Role.DISCIPLINE, Role.COUNTY_ADMIN)
 WATCHERS = allow(
     Role.AUDITOR,
     Role.FINANCE,
@@ -22,8 +23,6 @@ WATCHERS = allow(
     Role.TOWN_CHIEF,
     Role.TOWN_OFFICE,
 )
-ZIP = "application/zip"
-
 HouseholdNo = Annotated[str, Path(min_length=1, max_length=32)]
 
 router = Router(prefix="/funds/v1/trail", tags=["trail"])
@@ -50,7 +49,7 @@ async def trail_of_tranche(work: WorkDep, page: PageDep, source_id: UUID, tranch
 @router.get("/funds/{source_id}/bundle", dependencies=[CHECKERS], response_class=Response)
 async def bundle_of_fund(work: WorkDep, source_id: UUID) -> Response:
     """The proofs of every entry of a fund (存证包): check with `daohu verify bundle.zip --key funds.vkey`."""
-    return _zip(await service.fund_bundle(work, source_id))
+    return as_zip(await service.fund_bundle(work, source_id))
 
 
 @router.get("/households/{household_no}", dependencies=[WATCHERS])
@@ -62,7 +61,7 @@ async def trail_of_household(work: WorkDep, page: PageDep, household_no: Househo
 @router.get("/households/{household_no}/bundle", dependencies=[CHECKERS], response_class=Response)
 async def bundle_of_household(work: WorkDep, household_no: HouseholdNo) -> Response:
     """The proofs of what a household was paid, up to the receipts of the funds."""
-    return _zip(await service.household_bundle(work, household_no))
+    return as_zip(await service.household_bundle(work, household_no))
 
 
 @router.get("/gaps", dependencies=[WATCHERS])
@@ -71,7 +70,3 @@ async def list_gaps(
 ) -> Page[Gap]:
     """Money that is not where it should end (资金缺口)."""
     return await service.gaps(work, page, year=year)
-
-
-def _zip(data: bytes) -> Response:
-    return Response(data, media_type=ZIP, headers={"content-disposition": 'attachment; filename="bundle.zip"'})

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from services.funds.ledger import store as ledger
-from services.funds.ledger.domain import AccountKind
-from services.funds.ledger.schemas import SealOut
+from services.funds.ledger.service import seal_of
 from services.funds.orders.service import book_of
 from services.funds.projects import service as projects
 from services.funds.projects import store as project_store
@@ -95,8 +93,8 @@ async def household(work: Work, household_no: str, page: PageQuery) -> Household
     seq, fund_no = decode_cursor(page.after, int, str) if page.after else (0, "")
     rows = await store.payments_of(work.tx, household_no, work.area, after=(seq, fund_no), limit=page.limit + 1)
     rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["seq"], row["earmark"]))
-    sums = await ledger.sums(work.tx, work.area, by="owner", keys=[household_no], kinds=[AccountKind.HOUSEHOLD])
-    by_fund = [FundSum(fund_no=earmark, amount_fen=fen) for (_, earmark, _), fen in sorted(sums.items())]
+    sums = await store.paid_by_fund(work.tx, household_no, work.area)
+    by_fund = [FundSum(fund_no=fund_no, amount_fen=fen) for fund_no, fen in sums.items()]
     sealed = await seals.sealed_size(work.tx, book_of(found["division"]))
     return HouseholdTrail(
         household_no=household_no,
@@ -199,9 +197,7 @@ def _payment(work: Work, row: Mapping[str, Any], sealed: int) -> PaymentNode:
         amount_fen=row["amount_fen"],
         book=book,
         entry_seq=seq,
-        sealed=SealOut(index=seq - 1, size=sealed, proof=f"/funds/v1/proofs/{seq}?book={book}")
-        if seq <= sealed
-        else None,
+        sealed=seal_of(book, seq, sealed),
         paid_on=row["effective_on"],
         fund_no=row["earmark"],
         fund_name=row["fund_name"],

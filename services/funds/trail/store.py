@@ -143,6 +143,22 @@ async def payments_of(
     return [dict(row) for row in (await tx.execute(query)).mappings()]
 
 
+async def paid_by_fund(tx: AsyncConnection, household_no: str, area: Area) -> dict[str, int]:
+    """Fund number → fen paid to a household, by number, over the payments that `payments_of` lists."""
+    query = (
+        select(account.c.earmark, func.sum(posting.c.amount_fen).label("fen"))
+        .join(posting, posting.c.account_id == account.c.id)
+        .where(
+            account.c.kind == AccountKind.HOUSEHOLD.value,
+            account.c.owner == household_no,
+            in_area(posting.c.division, area),
+        )
+        .group_by(account.c.earmark)
+        .order_by(account.c.earmark)
+    )
+    return {row.earmark: int(row.fen) for row in await tx.execute(query)}
+
+
 async def chain_seqs(tx: AsyncConnection, book: str, payments: Sequence[dict[str, Any]], area: Area) -> list[int]:
     """The entries that carried these payments' money: receipts of the funds, allocations, holds, the payments."""
     wanted = {row["seq"] for row in payments}
