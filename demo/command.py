@@ -116,12 +116,8 @@ def issuing(home: Path) -> "Issue":
     """Gives tokens of the local issuer whose key lies under `home`, from the start of the month on."""
     from demo.month import STARTS_AT
     from shared import keys
-    from shared.settings import Settings
 
-    class Local(Settings):
-        service = "demo"
-
-    issuer = keys.issuer(Local(home=home))
+    issuer = keys.issuer(home)
 
     def issue(who: "Who") -> str:
         return issuer.token(

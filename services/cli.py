@@ -7,7 +7,9 @@ Modules are imported where they are used, so that `daohu verify` runs with nothi
 import asyncio
 import json
 import sys
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,11 +38,33 @@ Home = Annotated[Path, typer.Option(envvar="DAOHU_HOME", help="where the embedde
 HOME = Path(".daohu")
 SHOWN = 400
 """Characters of a policy's value in a table; --json shows all."""
+ERRORS_SHOWN = 20
+IMPORT_SECONDS = 300
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
     err.print(f"[red]{message}[/red]", highlight=False)
     return typer.Exit(code)
+
+
+@contextmanager
+def _home_in_hand() -> Iterator[None]:
+    """What stands against working on a home is said in one line: it is in use, it is empty, the act is refused."""
+    from sqlalchemy.exc import DBAPIError
+
+    from services.embedded import HomeInUse
+    from shared.errors import Refusal
+
+    try:
+        yield
+    except Refusal as refusal:
+        raise fail(f"{refusal.code}: {refusal.detail}") from None
+    except HomeInUse as refusal:
+        raise fail(str(refusal)) from None
+    except DBAPIError as error:
+        raise fail(
+            f"The databases cannot be read ({type(error).__name__}). Is this the home? `daohu migrate` makes one."
+        ) from None
 
 
 @app.command()
@@ -69,8 +93,6 @@ def up(
     configure_logs(log_level)
     given: dict[str, Any] = {"log_level": log_level}
     if clock_start is not None:
-        from datetime import UTC
-
         MovableClock(home / "clock", clock_start.replace(tzinfo=UTC))
         given["clock"] = "movable"
     server = uvicorn.Server(
@@ -112,15 +134,15 @@ def import_file(
 
     Examples: `daohu import registry/households 户.xlsx --dry-run` · `daohu import registry/households form.xlsx --template`
     """
-    import hashlib
-
     import httpx
+
+    from shared.ids import new_id
 
     service, _, name = kind.partition("/")
     base = f"{server}/{service}/v1/imports/{name}"
     headers = {"authorization": f"Bearer {token}"}
     try:
-        with httpx.Client(timeout=300, headers=headers) as http:
+        with httpx.Client(timeout=IMPORT_SECONDS, headers=headers) as http:
             if template:
                 answer = http.get(f"{base}/template")
                 _refused(answer)
@@ -129,12 +151,12 @@ def import_file(
                 return
             data = file.read_bytes()
             mode = "valid" if accept_valid else "all"
-            key = hashlib.sha256(data + f"{kind}{mode}{dry_run}".encode()).hexdigest()
             answer = http.post(
                 base,
                 params={"mode": mode, "dry_run": dry_run},
                 content=data,
-                headers={"idempotency-key": key, "content-type": "application/octet-stream"},
+                # A key of its own: the same file is judged anew when the register has changed since.
+                headers={"idempotency-key": str(new_id()), "content-type": "application/octet-stream"},
             )
             _refused(answer)
             result = answer.json()
@@ -142,7 +164,7 @@ def import_file(
             verb = "would enter" if dry_run else "entered"
             entered = 0 if wrong and not accept_valid else int(result["accepted"])
             out.print(f"{file.name}: {result['rows']} rows, {verb} {entered}, {wrong} wrong", highlight=False)
-            for row in result["errors"][:20]:
+            for row in result["errors"][:ERRORS_SHOWN]:
                 err.print(
                     f"  {row.get('row')} · {row.get('column')} · {row.get('code')} · {row.get('message')}",
                     highlight=False,
@@ -169,7 +191,7 @@ def _refused(answer: Any) -> None:
     except ValueError:
         raise fail(f"{answer.status_code}: {answer.text[:200]}") from None
     lines = [f"{body.get('code')}: {body.get('detail')}"]
-    lines += [f"  {e['field']}: {e['message']}" for e in body.get("errors", [])[:20]]
+    lines += [f"  {e['field']}: {e['message']}" for e in body.get("errors", [])[:ERRORS_SHOWN]]
     raise fail("\n".join(lines))
 
 
@@ -190,18 +212,13 @@ def token(
     from shared.clock import Clock, MovableClock, SystemClock
     from shared.roles import Role
     from shared.scope import is_division
-    from shared.settings import Settings
 
     if unknown := sorted(set(role) - set(Role)):
         raise fail(f"Unknown role {', '.join(unknown)}. Roles: {', '.join(Role)}", 2)
     if wrong := [code for code in division if not is_division(code)]:
         raise fail(f"{wrong[0]} is not a 12-digit division code", 2)
     clock: Clock = MovableClock(home / "clock") if (home / "clock").exists() else SystemClock()
-
-    class Local(Settings):
-        service = "cli"
-
-    issued = keys.issuer(Local(home=home)).token(
+    issued = keys.issuer(home).token(
         subject=subject,
         roles=[Role(name) for name in role],
         divisions=division,
@@ -218,8 +235,9 @@ def migrate(home: Home = HOME) -> None:
     from services.embedded import migrate_all
 
     home.mkdir(parents=True, exist_ok=True)
-    for name in asyncio.run(migrate_all(home=home)):
-        out.print(f"{name}: up to date")
+    with _home_in_hand():
+        for name in asyncio.run(migrate_all(home=home)):
+            out.print(f"{name}: up to date")
 
 
 @policies_app.command("show")
@@ -286,8 +304,9 @@ def dlq_list(home: Home = HOME) -> None:
     from services import deadletters
 
     table = Table("service", "id", "state", "type", "key", "error", "tries", "at")
-    for row in asyncio.run(deadletters.everywhere(home)):
-        table.add_row(*row)
+    with _home_in_hand():
+        for row in asyncio.run(deadletters.everywhere(home)):
+            table.add_row(*row)
     out.print(table)
 
 
@@ -298,7 +317,8 @@ def dlq_retry(
     """Handle a dead event again, then those parked behind it. Stop `daohu up` first."""
     from services import deadletters
 
-    count = asyncio.run(deadletters.retry(home, service, id, actor))
+    with _home_in_hand():
+        count = asyncio.run(deadletters.retry(home, service, id, actor))
     out.print(f"{count} handled")
 
 
@@ -313,7 +333,8 @@ def dlq_discard(
     """Give a dead event up, for a reason that is kept. Stop `daohu up` first."""
     from services import deadletters
 
-    asyncio.run(deadletters.discard(home, service, id, actor, reason))
+    with _home_in_hand():
+        asyncio.run(deadletters.discard(home, service, id, actor, reason))
     out.print("discarded")
 
 
@@ -331,7 +352,8 @@ def dump(
     """
     from services import dump as dumps
 
-    count, lines = asyncio.run(dumps.of_home(home, canonical=canonical))
+    with _home_in_hand():
+        count, lines = asyncio.run(dumps.of_home(home, canonical=canonical))
     for service, table, number, digest in count:
         sys.stdout.write(f"{service}.{table} {number} {digest}\n")
     sys.stdout.write(f"tables {len(count)} rows {sum(number for _, _, number, _ in count)}\n")

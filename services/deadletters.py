@@ -1,13 +1,14 @@
 """What people do about events that could not be handled: look, retry, discard. For the embedded mode, while it is stopped."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from services.embedded import SERVICES, lock
 from shared import consumer
 from shared.bus import LocalBus
 from shared.db import Database
+from shared.errors import NotFound
 from shared.service import Service
 
 
@@ -36,15 +37,18 @@ async def everywhere(home: Path) -> list[tuple[str, ...]]:
 
 @asynccontextmanager
 async def _stopped(home: Path, name: str) -> AsyncIterator[Service]:
-    """The service of a home that nobody runs."""
+    """The service of a home that nobody runs. Raises NotFound, HomeInUse."""
+    if name not in SERVICES:
+        raise NotFound(f"No service is called {name}. There are: {', '.join(SERVICES)}.")
     create, kind, _ = SERVICES[name]
-    with lock(home):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(lock(home))
         bus = LocalBus(home / "bus.db")
         await bus.start()
+        stack.push_async_callback(bus.stop)
         service: Service = create(kind.of(home=home), bus).state.service
+        stack.push_async_callback(service.database.close)
         yield service
-        await service.database.close()
-        await bus.stop()
 
 
 async def retry(home: Path, name: str, id: int, actor: str) -> int:
@@ -54,5 +58,6 @@ async def retry(home: Path, name: str, id: int, actor: str) -> int:
 
 
 async def discard(home: Path, name: str, id: int, actor: str, reason: str) -> None:
+    """Gives a dead letter up; the reason is kept in the audit."""
     async with _stopped(home, name) as service:
         await service.group.discard(id, actor, reason)

@@ -4,14 +4,15 @@ import asyncio
 import fcntl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any
 
 import orjson
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 from starlette.types import Receive, Scope, Send
 
 from services.assessment.app import create_app as assessment
@@ -27,10 +28,10 @@ from services.registry.app import create_app as registry
 from services.registry.settings import Settings as RegistrySettings
 from services.registry.tables import metadata as registry_tables
 from shared import keys, migrate
-from shared.app import problem, refused
+from shared.app import invalid, problem, refused
 from shared.auth import TokenMiddleware
 from shared.bus import LocalBus
-from shared.clock import MovableClock, SystemClock
+from shared.clock import MovableClock
 from shared.db import Database
 from shared.errors import NotFound, Refusal, Unavailable
 from shared.events.base import REGISTRY
@@ -78,7 +79,7 @@ async def migrate_all(**given: Any) -> list[str]:
 
 
 class ClockIn(In):
-    now: AwareDatetime | None = None
+    now: Annotated[AwareDatetime, Field(lt=datetime(2100, 1, 1, tzinfo=UTC))] | None = None
 
 
 class ClockOut(In):
@@ -143,19 +144,20 @@ class Embedded:
         self.house.add_api_route("/livez", livez)
         self.house.add_api_route("/readyz", readyz, response_model=None)
         self.house.add_api_route("/openapi.json", openapi)
-        if self.given.get("clock") == "movable":
-            self.house.add_api_route("/demo/v1/clock", self._move_clock, methods=["POST"], tags=["demo"])
         self.house.add_exception_handler(404, nothing)
         self.house.add_exception_handler(Refusal, refused)
+        self.house.add_exception_handler(RequestValidationError, invalid)
         settings = RegistrySettings.of(**self.given)
-        verifier = keys.verifier(
-            settings, MovableClock(self.home / "clock") if settings.clock == "movable" else SystemClock()
-        )
-        self.house.add_middleware(TokenMiddleware, verifier=verifier)
+        if settings.clock == "movable":
+            gate = Gate(frozenset({Role.COUNTY_ADMIN}))
+            self.house.add_api_route(
+                "/demo/v1/clock", self._move_clock, methods=["POST"], dependencies=[Depends(gate.admit)]
+            )
+            verifier = keys.verifier(settings, MovableClock(self.home / "clock"))
+            self.house.add_middleware(TokenMiddleware, verifier=verifier)
 
-    async def _move_clock(self, request: Request, order: ClockIn) -> ClockOut:
+    async def _move_clock(self, order: ClockIn) -> ClockOut:
         """Let time pass (时间推进) until `now`; without it, only wait. Answers when nothing is left to do at that time."""
-        Gate(frozenset({Role.COUNTY_ADMIN})).admit(request)
         clock = self.services[0].clock
         assert isinstance(clock, MovableClock)
         if order.now is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import orjson
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
@@ -41,7 +42,7 @@ class Running:
     _keys: Any = field(default_factory=count)
 
     def token(self, *roles: Role, division: str = COUNTY, subject: str = "tester", client: str = "tests") -> str:
-        return keys.issuer(self.service.settings).token(
+        return keys.issuer(self.service.settings.home).token(
             subject=subject,
             roles=roles,
             divisions=[division],
@@ -82,8 +83,6 @@ class Running:
 
     async def recorded(self) -> list[tuple[str, dict[str, Any]]]:
         """(type, body) of every fact in the outbox, in order."""
-        import orjson
-
         async with self.service.database.read() as tx:
             rows = await tx.execute(tables.outbox.select().order_by(tables.outbox.c.id))
             return [(row.type, orjson.loads(row.body)) for row in rows]

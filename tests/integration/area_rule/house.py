@@ -88,7 +88,7 @@ class House:
 
     def token(self, roles: Sequence[Role], division: str, *, subject: str, client: str = "office", **given: Any) -> str:
         given = {"lifetime": LIFETIME, "now": self.now, **given}
-        return keys.issuer(self.settings).token(subject, roles, [division], client=client, **given)
+        return keys.issuer(self.settings.home).token(subject, roles, [division], client=client, **given)
 
     def person(self, *roles: Role, division: str = COUNTY, subject: str = "", client: str = "office") -> Person:
         """Somebody with these roles in this area; who is not named is called after his role and area."""
