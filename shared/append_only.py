@@ -1,4 +1,6 @@
-"""Rows that are added and read, never changed: a trigger refuses everything else, whoever asks, on both databases.
+"""Rows that are added and read, never changed: triggers refuse every UPDATE and DELETE, whoever asks, on both databases.
+
+Who owns the database can still go around them (drop a trigger; INSERT OR REPLACE on SQLite): that is what the signed log is for.
 
 `protect(table)` beside the table's definition says so; tests' `create_all` and the migrations make the same triggers.
 """

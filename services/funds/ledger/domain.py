@@ -286,6 +286,11 @@ class Decided:
     outcomes: list[Posted | Refusal]
 
 
+def book_of(division: str) -> str:
+    """The book (账套) of a 12-digit division: its county's six digits."""
+    return division[:6]
+
+
 def genesis(book: str) -> Head:
     return Head(0, hashlib.sha256(f"daohu ledger {book}".encode()).digest())
 

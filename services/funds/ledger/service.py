@@ -41,7 +41,7 @@ async def open_ledger(service: Service) -> AsyncIterator[Writer]:
             await database.close()
 
 
-async def book_of(work: Work, book: str | None) -> str:
+async def book_meant(work: Work, book: str | None) -> str:
     """The book a caller means: the one named, or the only one with anything in the caller's area.
 
     Raises NotFound when there is none, Malformed when there are several and none is named.
@@ -62,7 +62,7 @@ async def book_of(work: Work, book: str | None) -> str:
 async def list_entries(
     work: Work, page: PageQuery, *, book: str | None, kind: str | None, account: str | None
 ) -> Page[EntryOut]:
-    code = await book_of(work, book)
+    code = await book_meant(work, book)
     after = decode_cursor(page.after, int)[0] if page.after else 0
     rows = await store.page_entries(
         work.tx, code, work.area, after=after, limit=page.limit + 1, kind=kind, account_name=account
@@ -73,7 +73,7 @@ async def list_entries(
 
 
 async def show_entry(work: Work, seq: int, *, book: str | None) -> EntryDetail:
-    code = await book_of(work, book)
+    code = await book_meant(work, book)
     row = await store.find_entry(work.tx, code, seq, work.area)
     if row is None:
         raise NotFound("There is no such entry in your area.")

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.funds.ledger import store as ledger_store
-from services.funds.ledger.domain import Command, Posted, Posting
+from services.funds.ledger.domain import Command, Posted, Posting, book_of
 from services.funds.ledger.writer import NO_FACTS, Writer
 from shared.errors import Refusal
 from shared.outbox import Fact
 from shared.work import Work
-
-
-def book_of(division: str) -> str:
-    """The book (账套) of a division: its county's six digits."""
-    return division[:6]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.funds.ledger.domain import AccountKey, AccountKind, Posting
+from services.funds.ledger.domain import AccountKey, AccountKind, Posting, book_of
 from shared.errors import Refusal
 from shared.scope import Area
 
@@ -41,7 +41,7 @@ def allocation_postings(
 
     That a fund never gives more than it received is the limit on its account. Raises OutsideFundArea.
     """
-    if fund_division[:6] != project_division[:6] or not Area.of([fund_division]).covers(project_division):
+    if book_of(fund_division) != book_of(project_division) or not Area.of([fund_division]).covers(project_division):
         raise OutsideFundArea(
             "The project lies outside the area this fund is for. Take a fund of its own county or town."
         )

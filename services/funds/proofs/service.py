@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from services.funds.ledger import domain
 from services.funds.ledger import store as ledger
-from services.funds.ledger.service import book_of
+from services.funds.ledger.service import book_meant
 from services.funds.proofs import bundle, merkle, sequencer, store
 from services.funds.proofs.notes import Proof, Signer, read_unsigned
 from services.funds.proofs.schemas import ConsistencyOut
@@ -26,7 +26,7 @@ class NotSealedYet(Refusal):
 
 async def latest_checkpoint(work: Work, book: str | None) -> str:
     """The latest signed checkpoint, as a C2SP note."""
-    _, note = await _sealed(work, await book_of(work, book))
+    _, note = await _sealed(work, await book_meant(work, book))
     return note
 
 
@@ -40,7 +40,7 @@ async def log_keys(work: Work, signer: Signer) -> str:
 
 async def prove(work: Work, seq: int, *, book: str | None) -> str:
     """The inclusion proof of an entry under the latest checkpoint, as c2sp.org/tlog-proof@v1."""
-    code = await book_of(work, book)
+    code = await book_meant(work, book)
     if await ledger.find_entry(work.tx, code, seq, work.area) is None:
         raise NotFound("There is no such entry in your area.")
     size, note = await _sealed(work, code)
@@ -49,7 +49,7 @@ async def prove(work: Work, seq: int, *, book: str | None) -> str:
 
 async def prove_consistency(work: Work, old: int, new: int, *, book: str | None) -> ConsistencyOut:
     """That nothing was taken out or changed between two sizes of the log."""
-    code = await book_of(work, book)
+    code = await book_meant(work, book)
     size, _ = await _sealed(work, code)
     if not 0 < old <= new <= size:
         raise Malformed(
@@ -71,7 +71,7 @@ async def prove_consistency(work: Work, old: int, new: int, *, book: str | None)
 
 
 async def bundle_of(work: Work, seqs: Sequence[int], *, book: str | None) -> bytes:
-    return await build_bundle(work, await book_of(work, book), seqs)
+    return await build_bundle(work, await book_meant(work, book), seqs)
 
 
 async def build_bundle(work: Work, book: str, seqs: Sequence[int]) -> bytes:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.funds.ledger.domain import book_of
 from services.funds.ledger.service import seal_of
-from services.funds.orders.service import book_of
 from services.funds.projects import service as projects
 from services.funds.projects import store as project_store
 from services.funds.projects.domain import FundShare

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.funds.approvals.domain import Verdict
 from services.funds.approvals.store import decision
 from services.funds.households.store import household
-from services.funds.ledger.domain import AccountKind
+from services.funds.ledger.domain import AccountKind, book_of
 from services.funds.ledger.store import account, entry, posting
 from services.funds.payees.store import payee
 from services.funds.projects.store import project
@@ -81,7 +81,7 @@ async def households_of_tranche(
         .join(entry, _of_entry)
         .join(line, and_(line.c.tranche_id == paid_row["id"], line.c.household_no == account.c.owner))
         .where(
-            entry.c.book == paid_row["division"][:6],
+            entry.c.book == book_of(paid_row["division"]),
             entry.c.once == paid_once(paid_row["tranche_no"]),
             account.c.kind == AccountKind.HOUSEHOLD.value,
             account.c.earmark == fund_no,

@@ -10,8 +10,8 @@ from services.funds.approvals.domain import require_alive, require_approved, sta
 from services.funds.approvals.schemas import DecisionIn, DecisionOut
 from services.funds.households import store as households
 from services.funds.households.store import PAYABLE, Household
-from services.funds.ledger.domain import AlreadyDone, Command, InsufficientFunds, Posted, Posting
-from services.funds.orders.service import Money, book_of
+from services.funds.ledger.domain import AlreadyDone, Command, InsufficientFunds, Posted, Posting, book_of
+from services.funds.orders.service import Money
 from services.funds.payees import store as payees
 from services.funds.projects import service as projects
 from services.funds.projects import store as project_store
