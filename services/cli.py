@@ -94,21 +94,23 @@ def up(
     given: dict[str, Any] = {"log_level": log_level}
     if clock_start is not None:
         MovableClock(home / "clock", clock_start.replace(tzinfo=UTC))
-        given["clock"] = "movable"
-    server = uvicorn.Server(
-        uvicorn.Config(
-            Embedded(home, **given),
-            host=host,
-            port=port,
-            loop="uvloop",
-            http="httptools",
-            log_level="warning",
-            access_log=False,
-            timeout_graceful_shutdown=10,
-        )
+    if (home / "clock").exists():
+        given["clock"] = "movable"  # a home that began with such a clock goes on with it
+    config = uvicorn.Config(
+        Embedded(home, **given),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=10,
     )
+    server, listening = uvicorn.Server(config), config.bind_socket()
+    url = f"http://{host}:{listening.getsockname()[1]}"
+    err.print(f"daohu: {url} · home {home.absolute()} · {url}/openapi.json · Ctrl-C stops it", highlight=False)
     try:
-        server.run()
+        server.run(sockets=[listening])
     except HomeInUse as refusal:
         raise fail(str(refusal)) from None
     if not server.started:
