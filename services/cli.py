@@ -32,7 +32,7 @@ events_app.add_typer(dlq_app, name="dlq")
 app.command()(demo)
 app.command()(verify)
 
-out, err = Console(), Console(stderr=True)
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
 Home = Annotated[Path, typer.Option(envvar="DAOHU_HOME", help="where the embedded mode keeps its data")]
 HOME = Path(".daohu")
