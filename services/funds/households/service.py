@@ -1,6 +1,5 @@
 """What the registry says becomes the projection. An older version of a household never overwrites a newer one."""
 
-from typing import Any
 from uuid import UUID
 
 from services.funds.households import store
@@ -33,11 +32,7 @@ async def exited(work: Work, event: HouseholdExited, envelope: Envelope) -> None
 
 async def _change(work: Work, household_id: UUID, people: int, status: HouseholdStatus, envelope: Envelope) -> None:
     """A household not recorded yet is left alone: its HouseholdRecorded carries the same state and more."""
-    known = await store.version_of(work.tx, household_id)
-    if known is None or known > envelope.aggregate_version:
-        return
-    changes: dict[str, Any] = {"people": people, "status": status.value, "version": envelope.aggregate_version}
-    await store.change(work.tx, household_id, changes)
+    await store.change(work.tx, household_id, people=people, status=status.value, version=envelope.aggregate_version)
 
 
 async def record_division(work: Work, event: DivisionRecorded, envelope: Envelope) -> None:

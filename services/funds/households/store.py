@@ -9,12 +9,9 @@ from sqlalchemy import Column, Index, Integer, String, Table, Uuid, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.tables import metadata
-from shared.db import DivisionCode, in_area, upsert
+from shared.db import DivisionCode, chunked, in_area, upsert
 from shared.events.registry import HouseholdStatus
 from shared.scope import Area
-
-IN_LIMIT = 500
-"""Most values of one IN list: far below what either database takes in one statement."""
 
 PAYABLE = (HouseholdStatus.REGISTERED.value, HouseholdStatus.EXITED.value)
 """Who may be paid: on the register, or exited and still helped (脱贫不脱政策). A candidate is not on the register yet."""
@@ -53,23 +50,15 @@ class Household:
     status: str
 
 
-async def version_of(tx: AsyncConnection, household_id: UUID) -> int | None:
-    return (
-        await tx.execute(select(household.c.version).where(household.c.household_id == household_id))
-    ).scalar_one_or_none()
-
-
 async def put(tx: AsyncConnection, row: dict[str, Any]) -> None:
     """Keeps a household as a version of it says, unless a newer version is known."""
     await tx.execute(upsert(tx, household, keys=("household_id",), forward="version"), row)
 
 
-async def change(tx: AsyncConnection, household_id: UUID, changes: dict[str, Any]) -> None:
-    await tx.execute(household.update().where(household.c.household_id == household_id).values(changes))
-
-
-async def division_version(tx: AsyncConnection, code: str) -> int | None:
-    return (await tx.execute(select(division.c.version).where(division.c.code == code))).scalar_one_or_none()
+async def change(tx: AsyncConnection, household_id: UUID, *, people: int, status: str, version: int) -> None:
+    """Changes a household that is known, unless a newer version of it is."""
+    changed = household.update().where(household.c.household_id == household_id, household.c.version <= version)
+    await tx.execute(changed.values(people=people, status=status, version=version))
 
 
 async def put_division(tx: AsyncConnection, row: dict[str, Any]) -> None:
@@ -78,11 +67,8 @@ async def put_division(tx: AsyncConnection, row: dict[str, Any]) -> None:
 
 async def division_names(tx: AsyncConnection, codes: Sequence[str]) -> dict[str, str]:
     """Code → name. Names of divisions are public, so this asks no area."""
-    names: dict[str, str] = {}
-    for start in range(0, len(codes), IN_LIMIT):
-        query = select(division.c.code, division.c.name).where(division.c.code.in_(codes[start : start + IN_LIMIT]))
-        names |= {row.code: row.name for row in await tx.execute(query)}
-    return names
+    query = select(division.c.code, division.c.name)
+    return {row["code"]: row["name"] async for row in chunked(tx, query, division.c.code, codes)}
 
 
 _FIELDS = (
@@ -96,13 +82,9 @@ _FIELDS = (
 
 async def by_numbers(tx: AsyncConnection, numbers: Sequence[str], area: Area) -> dict[str, Household]:
     """Household number → household, for those that exist in the area."""
-    found: dict[str, Household] = {}
-    for start in range(0, len(numbers), IN_LIMIT):
-        query = select(*_FIELDS).where(
-            household.c.household_no.in_(numbers[start : start + IN_LIMIT]), in_area(household.c.division, area)
-        )
-        found |= {row.household_no: Household(*row) for row in await tx.execute(query)}
-    return found
+    query = select(*_FIELDS).where(in_area(household.c.division, area))
+    rows = chunked(tx, query, household.c.household_no, numbers)
+    return {row["household_no"]: Household(**row) async for row in rows}
 
 
 async def payable_in(tx: AsyncConnection, where: Area, area: Area, limit: int) -> list[Household]:

@@ -1,8 +1,10 @@
 """The sheet of payees (收款账户) and its import kind."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from sqlalchemy import RowMapping
 
 from services.funds.households import store as households
 from services.funds.households.store import Household
@@ -112,11 +114,11 @@ def _refused(
     return None
 
 
-def _same(work: Work, row: ValidRow, before: dict[str, Any], blind: str) -> bool:
+def _same(work: Work, row: ValidRow, before: Mapping[str, RowMapping], blind: str) -> bool:
     old = before.get(row.values["household_no"])
-    if old is None or old.card_blind != blind or old.bank != row.values["bank"]:
+    if old is None or old["card_blind"] != blind or old["bank"] != row.values["bank"]:
         return False
-    name = work.vault.open(old.account_name_sealed, column="payee.account_name", row=old.id)
+    name = work.vault.open(old["account_name_sealed"], column="payee.account_name", row=old["id"])
     return bool(name == row.values["account_name"])
 
 

@@ -8,13 +8,27 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Date, Index, Select, String, Table, Text, Uuid, insert, select, update
+from sqlalchemy import (
+    Column,
+    Date,
+    Index,
+    RowMapping,
+    Select,
+    String,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.funds.households.store import IN_LIMIT, household
+from services.funds.households.store import household
 from services.funds.payees.domain import Payee
 from services.funds.tables import metadata
-from shared.db import Instant, in_area
+from shared.db import Instant, chunked, in_area
 from shared.scope import Area
 
 SEALED = {"volatile": True}
@@ -43,10 +57,6 @@ Index("uq_payee_card_current", payee.c.card_blind, unique=True, sqlite_where=_cu
 _SAME = (payee.c.id, payee.c.household_no, payee.c.card_blind, payee.c.bank, payee.c.account_name_sealed)
 
 
-def _parts(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[start : start + IN_LIMIT] for start in range(0, len(values), IN_LIMIT)]
-
-
 def _of(area: Area, *columns: Any) -> Select[Any]:
     """Present accounts of the households that live in the area."""
     at_home = household.c.household_no == payee.c.household_no
@@ -60,21 +70,21 @@ def _of(area: Area, *columns: Any) -> Select[Any]:
 
 async def current(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> dict[str, Payee]:
     """Household number → its account today, for those in the area that have one."""
-    found: dict[str, Payee] = {}
-    for part in _parts(household_nos):
-        query = _of(area, payee.c.household_no, payee.c.account_name_masked, payee.c.card_last4, payee.c.card_blind)
-        query = query.where(payee.c.household_no.in_(part))
-        found |= {row.household_no: Payee(*row) for row in await tx.execute(query)}
-    return found
+    query = _of(
+        area,
+        payee.c.household_no,
+        payee.c.account_name_masked.label("name_masked"),
+        payee.c.card_last4,
+        payee.c.card_blind,
+    )
+    rows = chunked(tx, query, payee.c.household_no, household_nos)
+    return {row["household_no"]: Payee(**row) async for row in rows}
 
 
-async def to_compare(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> dict[str, Any]:
+async def to_compare(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> dict[str, RowMapping]:
     """Household number → what tells whether an imported row changes its account."""
-    found: dict[str, Any] = {}
-    for part in _parts(household_nos):
-        query = _of(area, *_SAME).where(payee.c.household_no.in_(part))
-        found |= {row.household_no: row for row in await tx.execute(query)}
-    return found
+    rows = chunked(tx, _of(area, *_SAME), payee.c.household_no, household_nos)
+    return {row["household_no"]: row async for row in rows}
 
 
 async def holders(tx: AsyncConnection, card_blinds: Sequence[str]) -> dict[str, str]:
@@ -82,18 +92,15 @@ async def holders(tx: AsyncConnection, card_blinds: Sequence[str]) -> dict[str, 
 
     It answers only whether, never to the caller whose.
     """
-    found: dict[str, str] = {}
-    for part in _parts(card_blinds):
-        query = select(payee.c.card_blind, payee.c.household_no).where(payee.c.card_blind.in_(part), _current)
-        found |= {row.card_blind: row.household_no for row in await tx.execute(query)}
-    return found
+    query = select(payee.c.card_blind, payee.c.household_no).where(_current)
+    return {row["card_blind"]: row["household_no"] async for row in chunked(tx, query, payee.c.card_blind, card_blinds)}
 
 
 async def replace(tx: AsyncConnection, rows: Sequence[dict[str, Any]], *, at: datetime) -> None:
     """Ends the present accounts of these households, then enters the new ones: a card may pass from one to another."""
-    for part in _parts([row["household_no"] for row in rows]):
-        await tx.execute(update(payee).where(payee.c.household_no.in_(part), _current).values(ended_at=at))
     if rows:
+        ended = update(payee).where(payee.c.household_no == bindparam("ending"), _current).values(ended_at=at)
+        await tx.execute(ended, [{"ending": number} for number in sorted(row["household_no"] for row in rows)])
         await tx.execute(insert(payee), rows)
 
 
