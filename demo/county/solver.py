@@ -14,7 +14,7 @@ from demo.county.figures import Count, Figures, Pathway
 from demo.county.model import Kind
 
 LARGEST_HOUSEHOLD = 10
-ORDINARY_HOUSEHOLDS = 3000
+ORDINARY_HOUSEHOLDS = 2400
 """Ours: how many households beside the safety net the register holds. The published text has no county total."""
 
 SWAPS_AT_MOST = 200_000

@@ -73,7 +73,10 @@ class Imports:
             file.path.read_bytes(),
             mode="all",
         )
-        check(answer["state"] == "applied", f"{file.path.name}: {answer['rejected']} rows rejected: {answer['errors'][:3]}")
+        check(
+            answer["state"] == "applied",
+            f"{file.path.name}: {answer['rejected']} rows rejected: {answer['errors'][:3]}",
+        )
         check(answer["rows"] == file.rows, f"{file.path.name}: {answer['rows']} rows instead of {file.rows}")
         self._rows += file.rows
         self._files += 1

@@ -41,7 +41,7 @@ def live(stage: Stage) -> dict[str, Any]:
         return lambda: messages.reply_on_time(week, at(month, day, 15, 30))
 
     def late(week: str, month: int, day: int) -> Act:
-        return lambda: messages.reply_late(week, at(month, day, 9, 30))
+        return lambda: messages.reply_late(week, at(month, day, 18, 5))
 
     def visits(week: str, month: int, day: int) -> Act:
         return lambda: fieldwork.visit(week, date(2016, month, day))
@@ -52,6 +52,9 @@ def live(stage: Stage) -> dict[str, Any]:
     def reminded(week: str) -> Act:
         return lambda: messages.reminded(week)
 
+    def friday(week: str, month: int, day: int) -> tuple[Act, ...]:
+        return reminded(week), late(week, month, day), visits(week, month, day)
+
     days = (
         on(10, 31, 8, 0, imports.take_over, imports.send_back_bad_rows, statistics.check_figures),
         on(10, 31, 8, 30, messages.enter_briefs, scores.set_targets),
@@ -59,25 +62,21 @@ def live(stage: Stage) -> dict[str, Any]:
         on(11, 1, 10, 0, procedures.apply, lambda: money.receive(date(2016, 11, 1))),
         on(11, 2, 10, 0, procedures.review_in_village, money.apply),
         on(11, 3, 16, 0, procedures.hang_first_notices, money.approve, replies("2016-W44", 11, 3)),
-        on(11, 4, 18, 5, reminded("2016-W44"), visits("2016-W44", 11, 4)),
-        on(11, 5, 10, 0, late("2016-W44", 11, 5)),
-        on(11, 7, 9, 0, prompted("2016-W45"), money.draw_up_tranche),
-        on(11, 8, 10, 0, money.publish),
+        on(11, 4, 18, 5, *friday("2016-W44", 11, 4), money.draw_up_tranche),
+        on(11, 7, 9, 0, prompted("2016-W45"), money.publish),
         on(11, 10, 16, 0, procedures.after_first_notices, replies("2016-W45", 11, 10)),
-        on(11, 11, 18, 5, reminded("2016-W45"), visits("2016-W45", 11, 11)),
-        on(11, 12, 10, 0, late("2016-W45", 11, 12)),
+        on(11, 11, 18, 5, *friday("2016-W45", 11, 11)),
         on(11, 14, 9, 0, prompted("2016-W46")),
-        on(11, 17, 16, 0, procedures.close_exit, money.pay_too_early, replies("2016-W46", 11, 17)),
-        on(11, 18, 10, 0, procedures.after_second_notice, money.pay),
-        on(11, 18, 18, 5, reminded("2016-W46"), visits("2016-W46", 11, 18)),
-        on(11, 19, 10, 0, late("2016-W46", 11, 19)),
+        on(11, 16, 10, 0, procedures.close_exit, money.pay_too_early),
+        on(11, 17, 16, 0, money.pay, replies("2016-W46", 11, 17)),
+        on(11, 18, 18, 5, procedures.after_second_notice, *friday("2016-W46", 11, 18)),
         on(11, 21, 9, 0, prompted("2016-W47")),
         on(11, 24, 16, 0, procedures.close_identification, replies("2016-W47", 11, 24)),
-        on(11, 25, 18, 5, reminded("2016-W47"), visits("2016-W47", 11, 25)),
-        on(11, 26, 10, 0, late("2016-W47", 11, 26)),
+        on(11, 25, 18, 5, *friday("2016-W47", 11, 25)),
         on(11, 28, 9, 0, prompted("2016-W48")),
         on(12, 1, 16, 0, replies("2016-W48", 12, 1)),
-        on(12, 2, 18, 5, reminded("2016-W48"), scores.run, trail.follow),
+        on(12, 2, 18, 5, reminded("2016-W48"), late("2016-W48", 12, 2)),
+        on(12, 2, 18, 30, scores.run, trail.follow),
     )
     for moment, acts in days:
         stage.driver.clock(cast.ADMIN, moment)
