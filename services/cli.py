@@ -16,7 +16,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from demo.command import demo
 from services.funds.proofs.command import verify
@@ -288,11 +287,10 @@ def events_list() -> None:
     from shared.events import contracts
     from shared.events.base import REGISTRY
 
-    table = Table("type", "topic", "key", "heard by")
     assert contracts.MODULES
     for name, event in REGISTRY.items():
-        table.add_row(name, event.topic, event.key_field, ", ".join(event.consumers) or "-")
-    out.print(table)
+        heard = ", ".join(event.consumers) or "nobody in the house"
+        out.print(f"{name}  topic {event.topic} · key {event.key_field} · heard by {heard}", highlight=False)
 
 
 @events_app.command("show")
@@ -311,11 +309,11 @@ def dlq_list(home: Home = HOME) -> None:
     """List dead and parked events of all services."""
     from services import deadletters
 
-    table = Table("service", "id", "state", "type", "key", "error", "tries", "at")
     with _home_in_hand():
-        for row in asyncio.run(deadletters.everywhere(home)):
-            table.add_row(*row)
-    out.print(table)
+        rows = asyncio.run(deadletters.everywhere(home))
+    for service, id, state, kind, key, error, tries, at in rows:
+        out.print(f"{service} {id} {state}  {kind} of {key} · {error} · {tries} tries · {at}", highlight=False)
+    out.print(f"{len(rows)} dead or parked")
 
 
 @dlq_app.command("retry")
