@@ -70,7 +70,7 @@ def cell_text(cell: Cell) -> str:
     if isinstance(cell, bool):
         return "TRUE" if cell else "FALSE"
     if isinstance(cell, int | float):
-        if abs(cell) >= _EXACT:
+        if not abs(cell) < _EXACT:  # nor is "not a number" below it
             raise _DIGITS_LOST
         return str(int(cell)) if cell == int(cell) else format(cell, ".15g")
     if isinstance(cell, dt.datetime):

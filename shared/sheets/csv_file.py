@@ -36,8 +36,9 @@ def read_csv(data: bytes, limits: Limits) -> Grid:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for row in reader:
-            rows.append(row)
-            if len(rows) > most and any(row):
+            if len(rows) < most:
+                rows.append(row)
+            elif any(row):
                 raise too_many_rows(limits)
     except csv.Error as broken:
         raise BrokenQuotes(

@@ -77,6 +77,10 @@ class TooManyColumns(FileTooLarge):
     code = "too_many_columns"
 
 
+class MergedTooMuch(WrongFile):
+    code = "merged_too_much"
+
+
 class UnknownEncoding(WrongFile):
     code = "encoding_unknown"
 

@@ -1,28 +1,36 @@
 """Reads the sheets of an XLSX into rows of raw cells, and finds the cells that hold formulas."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
+from xml.parsers import expat
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
 from shared.sheets.archive import SAVE_AS, SAVE_AS_ZH, repack, unpack
-from shared.sheets.refusals import NotXlsx, TooManyColumns, TooManyRows
+from shared.sheets.refusals import MergedTooMuch, NotXlsx, TooManyColumns, TooManyRows, ZipBomb
 from shared.sheets.spec import HEADER_ROWS, Limits
 
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELS = "{http://schemas.openxmlformats.org/package/2006/relationships}"
 _R_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
-# A look at the references alone is fast; what it suspects is looked at cell by cell.
-_FAR = re.compile(rb' r="(?:[A-Z]{3,}\d|[C-Z][A-Z]\d|B[M-Z]\d|[A-Z]{1,2}\d{6})')
-_CELL = re.compile(rb"<(?:\w+:)?c(?:\s[^>]*)?>")
-_REF = re.compile(rb'\sr="([A-Z]{1,3})(\d{1,7})"')
-_VALUE = re.compile(rb"\s*<(?:\w+:)?(?:v|is|f)[\s>/]")
-_PREFIXED = re.compile(rb"<\w+:sheetData[\s>/]")
+# A look at the bytes is fast; what it suspects is read as XML.
+_FAR = re.compile(rb'<c r="(?:[A-Za-z]{3}|[C-Zc-z][A-Za-z]|[Bb][M-Zm-z]|[A-Za-z]{1,2}\d{6})')
+"""A cell beyond column BL, the 64th, or row 99,999."""
+_PREFIXED_CELL = re.compile(rb":c[\s/>]")
+_PREFIXED_FORMULA = re.compile(rb":f[\s/>]")
+_ADDRESS = re.compile(r"([A-Za-z]{1,3})(\d{1,9})")
+_NUMBER = re.compile(rb"<v>\+?(\d*)([^<&]*)</v>")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")
 _CELL_OF_FORMULA = re.compile(rb'<(?:\w+:)?c\s(?:[^>]*?\s)?r="([A-Z]{1,3})(\d{1,7})"[^>]*>\s*$')
+
+MAX_MERGED = 100_000
+"""Cells under merged ones. A title above a list merges dozens; ranges may lie over each other a million times."""
 
 Cell = Any
 """str, int, float, bool, date, datetime, time or timedelta as calamine gives them; an empty cell is ''."""
@@ -48,30 +56,40 @@ class Workbook:
     _book: CalamineWorkbook
     _parts: dict[str, bytes]
     _paths: dict[str, str]
+    _extents: dict[str, tuple[int, int]]
     _limits: Limits
     _grids: dict[str, Grid] = field(default_factory=dict)
 
     def grid(self, title: str) -> Grid:
-        """Raises TooManyRows or TooManyColumns."""
+        """Raises NotXlsx, ZipBomb, TooManyRows, TooManyColumns or MergedTooMuch."""
         if title not in self._grids:
             self._grids[title] = self._read(title)
         return self._grids[title]
 
     def _read(self, title: str) -> Grid:
-        xml = self._parts.get(self._paths[title], b"")
-        _refuse_far_cells(xml, self._limits)
-        try:
+        path = self._paths[title]
+        if path not in self._extents:
+            raise _unreadable()
+        columns, rows = self._extents[path]
+        if columns > self._limits.columns:
+            raise too_many_columns(self._limits)
+        if rows > self._limits.rows + HEADER_ROWS:
+            raise too_many_rows(self._limits)
+        # Which part is the sheet of a name could be told to us and to the reader in two ways.
+        if any(columns * rows > _most_cells(self._limits) for columns, rows in self._extents.values()):
+            raise _swollen(self._limits)
+        xml = self._parts[path]
+        with _readable():
             sheet = self._book.get_sheet_by_name(title)
-            rows: list[list[Cell]] = sheet.to_python(skip_empty_area=False)
-        except CalamineError as broken:
-            raise NotXlsx(f"The sheet cannot be read. {SAVE_AS}", f"工作表无法读取。{SAVE_AS_ZH}") from broken
-        return Grid(title, rows, _formulas(xml), _covered(sheet, rows))
+            cells: list[list[Cell]] = sheet.to_python(skip_empty_area=False)
+            return Grid(title, cells, _formulas(xml), _covered(sheet, cells))
 
 
 def open_workbook(data: bytes, limits: Limits) -> Workbook:
     """Raises NotXlsx (or a kind of it), ZipBomb, XmlBomb. Hidden sheets and charts do not count."""
     parts = unpack(data, limits)
-    try:
+    extents = _extents(parts, limits)
+    with _readable():
         book = CalamineWorkbook.from_filelike(repack(parts))
         paths = _sheet_paths(parts)
         titles = [
@@ -81,9 +99,25 @@ def open_workbook(data: bytes, limits: Limits) -> Workbook:
             and sheet.visible == SheetVisibleEnum.Visible
             and sheet.name in paths
         ]
-    except (CalamineError, ElementTree.ParseError, KeyError) as broken:
-        raise NotXlsx(f"The workbook cannot be read. {SAVE_AS}", f"工作簿无法读取。{SAVE_AS_ZH}") from broken
-    return Workbook(titles, book, parts, paths, limits)
+    return Workbook(titles, book, parts, paths, extents, limits)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Raises NotXlsx for whatever the readers below stumble over."""
+    try:
+        yield
+    except (CalamineError, ElementTree.ParseError, expat.ExpatError, LookupError, OverflowError, ValueError) as broken:
+        raise _unreadable() from broken
+    except BaseException as panic:
+        # What Rust calls a panic (a date of the year 300,000) is no Exception here, and has no name to be caught by.
+        if type(panic).__name__ != "PanicException":
+            raise
+        raise _unreadable() from panic
+
+
+def _unreadable() -> NotXlsx:
+    return NotXlsx(f"The workbook cannot be read. {SAVE_AS}", f"工作簿无法读取。{SAVE_AS_ZH}")
 
 
 def _sheet_paths(parts: dict[str, bytes]) -> dict[str, str]:
@@ -100,30 +134,90 @@ def _sheet_paths(parts: dict[str, bytes]) -> dict[str, str]:
     return paths
 
 
-def _refuse_far_cells(xml: bytes, limits: Limits) -> None:
-    """One filled cell in the last corner of a sheet would make a reader lay out seventeen thousand million cells."""
+def _most_cells(limits: Limits) -> int:
+    return limits.columns * (limits.rows + HEADER_ROWS)
+
+
+def _extents(parts: Mapping[str, bytes], limits: Limits) -> dict[str, tuple[int, int]]:
+    """The columns and rows that the filled cells of each sheet span. Raises NotXlsx, ZipBomb.
+
+    A reader lays a sheet out from A1 to its last cell, and writes a shared text out wherever it is named: one cell in the last
+    corner makes seventeen thousand million cells, and a text of 30 kB in each cell of a small file fills any memory.
+    """
+    texts = [part for name, part in parts.items() if name.lower().endswith("sharedstrings.xml")]
+    if sum(part.count(b"<si") + part.count(b":si") for part in texts) > 2 * _most_cells(limits):
+        raise _swollen(limits)
+    sheets = {name: part for name, part in parts.items() if b"sheetData" in part}
+    for xml in sheets.values():
+        if _written_out(xml, texts, limits.unzipped_bytes) > limits.unzipped_bytes:
+            raise _swollen(limits)
+    return {name: _extent(xml) for name, xml in sheets.items()}
+
+
+def _extent(xml: bytes) -> tuple[int, int]:
+    """The last column and row that hold something, from 1; (0, 0) when _FAR finds none. Raises NotXlsx."""
     if _plain(xml) and not _FAR.search(xml):
-        return
-    row_limit = limits.rows + HEADER_ROWS
-    for cell in _CELL.finditer(xml):
-        if cell[0].endswith(b"/>") or not _VALUE.match(xml, cell.end()):
-            continue
-        reference = _REF.search(cell[0])
-        if reference is None:
-            raise NotXlsx(f"Cells of the sheet have no address. {SAVE_AS}", f"工作表的单元格没有地址。{SAVE_AS_ZH}")
-        if _column(reference[1]) >= limits.columns:
-            raise too_many_columns(limits)
-        if int(reference[2]) > row_limit:
-            raise too_many_rows(limits)
+        return 0, 0
+    address: str | None = None
+    columns, rows = 0, 0
+
+    def begin(tag: str, attributes: dict[str, str], _: int) -> None:
+        nonlocal address, columns, rows
+        if tag == "c":
+            address = attributes.get("r", "")
+        elif address is not None and tag in ("v", "is", "f"):
+            place = _ADDRESS.fullmatch(address)
+            if place is None:
+                raise NotXlsx(f"Cells of the sheet have no address. {SAVE_AS}", f"工作表的单元格没有地址。{SAVE_AS_ZH}")
+            columns, rows = max(columns, _column(place[1].encode()) + 1), max(rows, int(place[2]))
+
+    _walk(xml, begin)
+    return columns, rows
 
 
 def _plain(xml: bytes) -> bool:
     """Whether every cell begins as Excel, WPS and LibreOffice write it, so that a look at the bytes is enough."""
-    return xml.count(b'<c r="') == xml.count(b"<c ") + xml.count(b"<c>") and not _PREFIXED.search(xml, 0, 4096)
+    begun = sum(xml.count(b"<c" + mark) for mark in (b" ", b">", b"/", b"\t", b"\n", b"\r"))
+    return begun == xml.count(b'<c r="') and not _PREFIXED_CELL.search(xml)
+
+
+def _written_out(xml: bytes, texts: Sequence[bytes], enough: int) -> int:
+    """Bytes of a sheet's shared texts, each counted in every cell that names it; a larger number, unless that is over `enough`."""
+    cells = xml.count(b"<v") + xml.count(b":v")
+    longest = max((len(piece) for part in texts for piece in part.split(b"si>")), default=0)
+    if cells * longest <= enough:
+        return cells * longest
+    numbers = _NUMBER.findall(xml)
+    if len(numbers) < cells:
+        return cells * longest
+    lengths = [length for part in texts for length in _lengths(part)]
+    return sum(lengths[int(n)] for n, rest in numbers if n and not rest and int(n) < len(lengths))
+
+
+def _lengths(texts: bytes) -> list[int]:
+    """Bytes of each shared text, in order. Raises NotXlsx."""
+    begins: list[int] = []
+
+    def begin(tag: str, _: dict[str, str], at: int) -> None:
+        if tag == "si":
+            begins.append(at)
+
+    _walk(texts, begin)
+    return [end - start for start, end in pairwise([*begins, len(texts)])]
+
+
+def _walk(xml: bytes, begin: Callable[[str, dict[str, str], int], None]) -> None:
+    """Calls `begin` with each element's name, without its prefix, its attributes and where it begins. Raises NotXlsx."""
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = lambda tag, attributes: begin(
+        tag.rpartition(":")[2], attributes, parser.CurrentByteIndex
+    )
+    with _readable():
+        parser.Parse(xml, True)
 
 
 def _formulas(xml: bytes) -> frozenset[tuple[int, int]]:
-    if _plain(xml) and not any(mark in xml for mark in (b"<f>", b"<f ", b"<f/")):
+    if b"<f" not in xml and not _PREFIXED_FORMULA.search(xml):
         return frozenset()
     found = set()
     for formula in _FORMULA.finditer(xml):
@@ -134,8 +228,17 @@ def _formulas(xml: bytes) -> frozenset[tuple[int, int]]:
 
 
 def _covered(sheet: CalamineSheet, rows: list[list[Cell]]) -> frozenset[tuple[int, int]]:
-    hidden = set()
+    """Raises MergedTooMuch."""
+    hidden: set[tuple[int, int]] = set()
+    left_to_take = MAX_MERGED
     for (top, left), (bottom, right) in sheet.merged_cell_ranges or ():
+        left_to_take -= max(0, min(bottom + 1, len(rows)) - top) * (right + 1 - left)
+        if left_to_take < 0:
+            raise MergedTooMuch(
+                "Too many cells of the sheet are merged. Unmerge them, or use the template.",
+                "工作表合并的单元格过多，请取消合并或使用模板。",
+                limit=MAX_MERGED,
+            )
         for row in range(top, min(bottom + 1, len(rows))):
             for column in range(left, min(right + 1, len(rows[row]))):
                 hidden.add((row, column))
@@ -148,6 +251,13 @@ def _column(letters: bytes) -> int:
     for letter in letters:
         number = number * 26 + letter - 64
     return number - 1
+
+
+def _swollen(limits: Limits) -> ZipBomb:
+    return ZipBomb(
+        f"A sheet of the file is far larger than {limits.rows} rows and {limits.columns} columns. Use the template.",
+        f"文件中的工作表远远超过 {limits.rows} 行、{limits.columns} 列，请使用模板。",
+    )
 
 
 def too_many_rows(limits: Limits) -> TooManyRows:

@@ -136,6 +136,70 @@ def test_a_cell_in_the_far_corner_is_refused_before_the_sheet_is_laid_out() -> N
     assert code_of(sheet_xml("<row><c><v>1</v></c></row>")) == "not_xlsx"
 
 
+FAR_CELLS = {
+    "small letters": '<c r="xfd1048576"><v>1</v></c>',
+    "a tab": '<c\tr="XFD1048576"><v>1</v></c>',
+    "a comment": '<c r="XFD1048576"><!-- --><v>1</v></c>',
+    "a bracket in a value": '<c x=">" r="XFD1048576"><v>1</v></c>',
+    "an ending in a value": '<c x="/>" r="XFD1048576"><v>1</v></c>',
+    "blanks around =": '<c r = "XFD1048576"><v>1</v></c>',
+    "single quotes": "<c r='XFD1048576'><v>1</v></c>",
+    "another prefix": '<x:c xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main" r="XFD1048576"><v>1</v></x:c>',
+    "no address": '<x:c xmlns:x="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><v>1</v></x:c>' * 2_000,
+}
+
+
+@pytest.mark.parametrize("cell", FAR_CELLS.values(), ids=FAR_CELLS)
+def test_a_far_cell_is_found_however_it_is_written(cell: str) -> None:
+    """Each of these made the reader ask for terabytes, which ends the whole process."""
+    assert code_of(sheet_xml(f'<row r="1048576">{cell}</row>')) in ("too_many_columns", "not_xlsx")
+
+
+def test_a_far_cell_is_found_in_a_part_that_only_the_reader_takes_for_the_sheet() -> None:
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as book:
+        xml = book.read("xl/worksheets/sheet1.xml")
+    far = xml.replace(b"</sheetData>", b'<row r="1048576"><c r="XFD1048576"><v>1</v></c></row></sheetData>')
+    assert code_of(changed("xl/worksheets/SHEET1.xml", far, add=True)) == "zip_bomb"
+
+
+def test_a_long_text_named_by_every_cell_is_refused_before_it_is_written_out() -> None:
+    """30,000 characters in each of 30,000 cells: a file of some kilobytes, and a gigabyte of text."""
+    rows = "".join(f'<row r="{r}"><c r="A{r}" t="s"><v>0</v></c></row>' for r in range(3, 30_003))
+    data = sheet_xml(rows)
+    output = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(output, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.namelist():
+            part = old.read(entry)
+            if entry == "xl/sharedStrings.xml":
+                part = part.replace("户编号".encode(), b"x" * 30_000)
+            new.writestr(entry, part)
+    assert code_of(output.getvalue()) == "zip_bomb"
+
+
+def test_merged_ranges_that_lie_over_each_other_are_refused() -> None:
+    with zipfile.ZipFile(io.BytesIO(GOOD)) as book:
+        xml = book.read("xl/worksheets/sheet1.xml").decode()
+    ranges = "".join(f'<mergeCell ref="A1:B{n}"/>' for n in range(2, 60_002))
+    merged = f'<mergeCells count="60000">{ranges}</mergeCells>'
+    data = changed("xl/worksheets/sheet1.xml", xml.replace("</sheetData>", f"</sheetData>{merged}").encode())
+    assert code_of(data) == "merged_too_much"
+
+
+@pytest.mark.parametrize("number", [1e12, 1e15, 1e308])
+def test_a_time_no_clock_has_is_a_refusal_and_no_panic(number: float) -> None:
+    output = io.BytesIO()
+    with xlsxwriter.Workbook(output) as book:
+        page = book.add_worksheet("人")
+        page.write_row(0, 0, ["户编号", "姓名"])
+        page.write_number(1, 0, number, book.add_format({"num_format": "[h]:mm:ss"}))
+    assert code_of(output.getvalue()) == "not_xlsx"
+
+
+def test_a_csv_of_nothing_but_line_breaks_is_empty() -> None:
+    assert code_of(b"\n" * 1_000_000) == "file_empty"
+    assert len(read("户编号,姓名\nH1,张三\n".encode() + b"\n" * 200_000, SPEC).rows) == 1
+
+
 def test_a_formatted_but_empty_far_corner_is_harmless() -> None:
     data = sheet_xml('<row r="1048576"><c r="A1048576" s="1"/><c r="XFD1048576" s="1"></c></row>')
     assert len(read(data, SPEC).rows) == 1
