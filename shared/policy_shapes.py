@@ -103,9 +103,16 @@ class Procedure(Shape):
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
-        if self.steps[0].kind != "submit":
-            raise ValueError("a procedure begins with a step of the kind submit")
+        kinds = [step.kind for step in self.steps]
+        if kinds[0] != "submit" or kinds.count("submit") != 1:
+            raise ValueError("the first step, and no other, is of the kind submit")
+        if "decide" not in kinds:
+            raise ValueError("somebody must decide: a step of the kind decide is missing")
+        if "announce" in kinds and "decide" in kinds[kinds.index("announce") :]:
+            raise ValueError("an announcement follows the decision")
         for step in self.steps:
+            if (step.checklist or step.quorum) and step.kind not in ("review", "verify", "decide"):
+                raise ValueError(f"step {step.key}: only a judging step has a checklist or a quorum")
             if step.checklist is not None and step.checklist not in self.checklists:
                 raise ValueError(f"step {step.key} uses the checklist {step.checklist}, which is not there")
         return self

@@ -326,3 +326,13 @@ async def test_the_list_is_filtered_and_paged_by_case_number(case):
     assert (await office.get(CASES, division=OTHER_TOWN)).json()["items"] == []
     assert len((await office.get(CASES, division=COUNTY)).json()["items"]) == 3
     assert problem(await office.get(CASES, village="x")) == (422, "malformed")
+
+
+async def test_a_rejection_needs_no_income_and_no_line_of_the_year(case):
+    """The pack may have no line for the year any more; who rejects says why, and that is all it takes."""
+    household = await case.registry.household()
+    case.registry.live.pass_days(800)
+    await case.open("exit", household_id=str(household.id))
+    await case.decide(case.clerk, "village_review", attendance=ATTENDANCE)
+    answer = await case.decide(case.secretary, "verification", verdict="reject", reason="住房不安全。")
+    assert (answer.status_code, answer.json()["state"]) == (201, "rejected"), answer.text

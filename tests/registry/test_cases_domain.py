@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from pydantic import ValidationError
 
 from services.registry.cases import domain
 from services.registry.cases.domain import (
@@ -24,8 +25,9 @@ from services.registry.cases.domain import (
     Reply,
     Verdict,
 )
-from services.registry.cases.procedure import Answer, BadProcedure, read_procedure, write_procedure
+from services.registry.cases.procedure import Answer, read_procedure
 from shared.errors import Refusal
+from shared.policy_shapes import plain
 from shared.roles import Caller, Role
 from shared.scope import Area
 
@@ -39,6 +41,7 @@ PACK = {
         {
             "key": "proposal",
             "name": "提出",
+            "name_en": "-",
             "kind": "submit",
             "level": "village",
             "actors": ["village_clerk", "team_member"],
@@ -46,6 +49,7 @@ PACK = {
         {
             "key": "meeting",
             "name": "评议",
+            "name_en": "-",
             "kind": "review",
             "level": "village",
             "actors": ["village_clerk"],
@@ -54,6 +58,7 @@ PACK = {
         {
             "key": "check",
             "name": "核实",
+            "name_en": "-",
             "kind": "verify",
             "level": "town",
             "actors": ["town_office"],
@@ -62,15 +67,24 @@ PACK = {
         {
             "key": "publicity",
             "name": "公示",
+            "name_en": "-",
             "kind": "publicity",
             "level": "village",
             "actors": ["village_clerk"],
             "days": 7,
         },
-        {"key": "decision", "name": "审定", "kind": "decide", "level": "county", "actors": ["poverty_office"]},
+        {
+            "key": "decision",
+            "name": "审定",
+            "name_en": "-",
+            "kind": "decide",
+            "level": "county",
+            "actors": ["poverty_office"],
+        },
         {
             "key": "announcement",
             "name": "公告",
+            "name_en": "-",
             "kind": "announce",
             "level": "village",
             "actors": ["village_clerk"],
@@ -79,12 +93,12 @@ PACK = {
     ],
     "checklists": {
         "criteria": [
-            {"key": "income", "name": "收入", "answer": "yes", "test": "income_above_line"},
-            {"key": "car", "name": "车辆", "answer": "no"},
+            {"key": "income", "name": "收入", "name_en": "-", "answer": "yes", "test": "income_above_line"},
+            {"key": "car", "name": "车辆", "name_en": "-", "answer": "no"},
         ]
     },
 }
-PROCEDURE = read_procedure(PACK)
+PROCEDURE = read_procedure(plain("registry.exit", PACK))
 MET = (Reply("income", Answer.YES, "2016 ledger"), Reply("car", Answer.NO, "visited"))
 ENOUGH = Attendance(present=20, total=30)
 
@@ -264,25 +278,21 @@ def test_a_decision_that_is_taken_can_only_be_announced():
     assert refusal(at("announcement"), Decision("announcement", Verdict.REJECT), CLERK).code == "decision_stands"
 
 
-def test_a_procedure_is_written_as_it_was_read():
-    assert read_procedure(write_procedure(PROCEDURE)) == PROCEDURE
-
-
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda steps: steps[1:], "the first step"),
+        (lambda steps: steps[1:], "first step"),
         (lambda steps: [s for s in steps if s["kind"] != "decide"], "somebody must decide"),
-        (lambda steps: [steps[0], *steps], "keys must differ"),
-        (lambda steps: [steps[0], {**steps[2], "checklist": "other"}, *steps[3:]], "checklist that is not there"),
-        (lambda steps: [*steps[:3], {**steps[3], "days": 0}, *steps[4:]], "at least a day"),
+        (lambda steps: [steps[0], *steps], "occurs twice"),
+        (lambda steps: [steps[0], {**steps[2], "checklist": "other"}, *steps[3:]], "which is not there"),
+        (lambda steps: [*steps[:3], {**steps[3], "days": 0}, *steps[4:]], "greater than or equal to 1"),
         (lambda steps: [*steps[:4], steps[5], steps[4]], "follows the decision"),
-        (lambda steps: [{**steps[0], "actors": ["the boss"]}, *steps[1:]], "the boss"),
+        (lambda steps: [{**steps[0], "actors": ["the boss"]}, *steps[1:]], "actors"),
     ],
 )
 def test_a_procedure_that_cannot_be_followed_is_refused(change, why):
-    with pytest.raises(BadProcedure, match=why):
-        read_procedure({**PACK, "steps": change(PACK["steps"])})
+    with pytest.raises(ValidationError, match=why):
+        plain("registry.exit", {**PACK, "steps": change(PACK["steps"])})
 
 
 PEOPLE = [

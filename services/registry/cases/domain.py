@@ -435,7 +435,10 @@ def require_income(criterion: Criterion, known: Circumstances) -> None:
 def require_identifiable(status: str) -> None:
     """Only a candidate can be identified (识别). Source: REG-002."""
     if status != "candidate":
-        raise WrongStatus("This household is on the register already.", household_status=status)
+        raise WrongStatus(
+            "Only a candidate can be identified, and this household has been. Open a file for a new candidate.",
+            household_status=status,
+        )
 
 
 def require_exitable(status: str, identified_on: date | None, today: date, *, same_year_allowed: bool) -> None:
@@ -444,7 +447,7 @@ def require_exitable(status: str, identified_on: date | None, today: date, *, sa
     Source: standards.md 3 (Shaanxi extra rule); the pack's `registry.exit`.
     """
     if status != "registered":
-        raise WrongStatus("Only a registered household can exit.", household_status=status)
+        raise WrongStatus("Only a household on the register can exit. Look at its status.", household_status=status)
     if same_year_allowed:
         return
     if identified_on is None:

@@ -21,7 +21,7 @@ from services.registry.cases.domain import (
     Reply,
     Verdict,
 )
-from services.registry.cases.procedure import CaseKind, Procedure, read_procedure, write_procedure
+from services.registry.cases.procedure import CaseKind, read_procedure
 from services.registry.cases.schemas import (
     CaseIn,
     CaseItem,
@@ -33,6 +33,7 @@ from services.registry.cases.schemas import (
     ObjectionOut,
     ObjectionReplyIn,
 )
+from services.registry.client_refs import first_answer
 from services.registry.divisions import service as divisions
 from services.registry.households import service as households
 from shared.errors import NotFound, Refusal, Stale
@@ -58,12 +59,10 @@ class IncomeYearOut(Refusal):
 async def open_case(work: Work, order: CaseIn) -> CaseOut:
     """Opens a case, which takes its first step: the application (申请).
 
-    Raises: CaseOpen, WrongStatus, IdentifiedSameYear, NotYourStep, NotFound.
+    Raises: CaseOpen, WrongStatus, IdentifiedSameYear, NotYourStep, NotFound, ClientRefTaken, PolicyMissing.
     """
-    if order.client_ref and (
-        first := await store.find_by_client_ref(work.tx, work.caller.client, order.client_ref, work.area)
-    ):
-        return await show_case(work, first["id"])
+    if order.client_ref and (first := await store.find_by_client_ref(work.tx, work.caller.client, order.client_ref)):
+        return await first_answer(show_case(work, first))
     household = await _household(work, order)
     if running := await store.open_case_of(work.tx, household.id, work.area):
         raise CaseOpen(
@@ -98,7 +97,7 @@ async def open_case(work: Work, order: CaseIn) -> CaseOut:
         division=household.division,
         state=case.state,
         step=case.step.key if case.step else None,
-        procedure=write_procedure(procedure),
+        procedure=pack,
         opened_on=work.today,
         client=work.caller.client,
         client_ref=order.client_ref,
@@ -148,7 +147,7 @@ async def post_notice(work: Work, case_id: UUID, order: NoticeIn, match: Match) 
 
 async def object_to(work: Work, case_id: UUID, order: ObjectionIn) -> ObjectionOut:
     """Records an objection (异议). While it is open, the case does not go on."""
-    row, case = await _load(work, case_id)
+    row, case = await _load(work, case_id, lock=True)
     acts = await store.acts_of(work.tx, case_id, work.area)
     objection = Objection(1 + sum(act["kind"] == "objection" for act in acts))
     after = domain.act(case, objection, caller=work.caller, today=work.today, known=Circumstances(Fraction(1)))
@@ -158,7 +157,7 @@ async def object_to(work: Work, case_id: UUID, order: ObjectionIn) -> ObjectionO
 
 async def answer_objection(work: Work, case_id: UUID, ref: int, order: ObjectionReplyIn) -> ObjectionOut:
     """Answers an objection: dismissed, or upheld, which leaves only the rejection of the step."""
-    row, case = await _load(work, case_id)
+    row, case = await _load(work, case_id, lock=True)
     reply = ObjectionReply(ref, order.finding)
     after = domain.act(case, reply, caller=work.caller, today=work.today, known=Circumstances(Fraction(1)))
     await _move(work, row, after, reply, row["step"], text=order.text)
@@ -210,16 +209,13 @@ async def _household(work: Work, order: CaseIn) -> households.HouseholdFile:
     return await households.add_candidate(work, order.household)
 
 
-async def _load(work: Work, case_id: UUID) -> tuple[RowMapping, Case]:
-    row = await store.find_case(work.tx, case_id, work.area)
+async def _load(work: Work, case_id: UUID, *, lock: bool = False) -> tuple[RowMapping, Case]:
+    """The case and its row. `lock`: nobody else moves it until the end of the transaction."""
+    row = await store.find_case(work.tx, case_id, work.area, lock=lock)
     if row is None:
         raise CaseUnknown("There is no such case in your area.")
     acts = await store.acts_of(work.tx, case_id, work.area)
-    return row, domain.replay(_procedure(row), row["division"], [store.done(act) for act in acts])
-
-
-def _procedure(row: RowMapping) -> Procedure:
-    return read_procedure(row["procedure"])
+    return row, domain.replay(read_procedure(row["procedure"]), row["division"], [store.done(act) for act in acts])
 
 
 async def _circumstances(
@@ -233,7 +229,9 @@ async def _circumstances(
         facts["attendance"] = order.attendance.model_dump()
     if order.checklist:
         facts["checklist"] = [reply.model_dump(mode="json") for reply in order.checklist]
-    if case.step is None or not any(criterion.test for criterion in case.procedure.criteria_of(case.step)):
+    if case.step is None or order.verdict is Verdict.REJECT:
+        return Circumstances(quorum), facts
+    if not any(criterion.test for criterion in case.procedure.criteria_of(case.step)):
         return Circumstances(quorum), facts
     year = order.income_year or work.today.year
     if year not in (work.today.year, work.today.year - 1):

@@ -119,16 +119,17 @@ async def move_case(
     return moved.rowcount == 1
 
 
-async def find_case(tx: AsyncConnection, id: UUID, area: Area) -> RowMapping | None:
+async def find_case(tx: AsyncConnection, id: UUID, area: Area, *, lock: bool = False) -> RowMapping | None:
     query = select(cases).where(cases.c.id == id, in_area(cases.c.division, area))
+    if lock:
+        query = query.with_for_update()
     return (await tx.execute(query)).mappings().one_or_none()
 
 
-async def find_by_client_ref(tx: AsyncConnection, client: str, client_ref: str, area: Area) -> RowMapping | None:
-    query = select(cases).where(
-        cases.c.client == client, cases.c.client_ref == client_ref, in_area(cases.c.division, area)
-    )
-    return (await tx.execute(query)).mappings().one_or_none()
+async def find_by_client_ref(tx: AsyncConnection, client: str, client_ref: str) -> UUID | None:
+    """The id of the case that this program opened under this reference, wherever it lies."""
+    query = select(cases.c.id).where(cases.c.client == client, cases.c.client_ref == client_ref)
+    return (await tx.execute(query)).scalar_one_or_none()
 
 
 async def acts_of(tx: AsyncConnection, case_id: UUID, area: Area) -> Sequence[RowMapping]:
