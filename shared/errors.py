@@ -62,12 +62,6 @@ class Conflict(Refusal):
     retryable = True
 
 
-class ClientRefTaken(Refusal):
-    """A program's `client_ref` names one act, wherever that act was done."""
-
-    code = "client_ref_taken"
-
-
 class Stale(Refusal):
     """`If-Match` names a version that is no longer the current one."""
 

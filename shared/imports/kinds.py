@@ -45,8 +45,8 @@ class ImportKind:
 Kinds = Mapping[str, ImportKind]
 """The kinds of one service, by key."""
 
-SLICE = 2_000
-"""Rows after which the writing of a large file lets other requests have the loop (`await asyncio.sleep(0)`)."""
+SLICE = 500
+"""Rows after which the judging or writing of a large file lets other requests have the loop (`await asyncio.sleep(0)`)."""
 
 
 def only(sheets: Sequence[Checked | None]) -> Checked:

@@ -1,5 +1,6 @@
 """Measures through the API and from files."""
 
+import asyncio
 from datetime import date
 
 import pytest
@@ -210,3 +211,13 @@ async def test_a_csv_file_gives_measures_or_says_which_cell_is_wrong(small):
     assert (await send(good))["created"] == 1
     [measure] = (await small.office.get(PATH)).json()["items"]
     assert (measure["pathway"], measure["started_on"]) == ("industry", "2016-03-01")
+
+
+async def test_two_measures_at_once_are_judged_one_after_the_other(registry):
+    """A household counts once in a disjoint pathway, also when two offices give it at the same moment."""
+    household = await registry.household()
+    order = {"household_id": str(household.id), "pathway": "relocation", "year": 2016, "started_on": "2016-03-01"}
+    answers = await asyncio.gather(
+        *(registry.office.post(PATH, order | {"sub": sub}) for sub in ("turnkey", "self_build"))
+    )
+    assert sorted(answer.status_code for answer in answers) == [201, 409]

@@ -5,7 +5,7 @@ import pytest
 from services.registry.visits.schemas import MAX_BATCH
 from shared.events.registry import VisitRecorded
 from shared.roles import Role
-from shared.testing import OTHER_VILLAGE
+from shared.testing import OTHER_TOWN, OTHER_VILLAGE, TOWN
 
 PATH = "/registry/v1/visits"
 
@@ -50,6 +50,29 @@ async def test_the_same_client_ref_gives_the_first_visit_again(registry):
     first, again = await cadre(registry).post(PATH, order), await cadre(registry).post(PATH, order)
     assert again.json() == first.json()
     assert len(await registry.facts(VisitRecorded)) == 1
+
+
+async def test_a_client_ref_used_in_another_area_is_refused_and_says_so(registry):
+    theirs = registry.live.as_(Role.PAIRED_CADRE, division=OTHER_TOWN)
+    first = await theirs.post(PATH, visit(await registry.household(division=OTHER_VILLAGE), client_ref="a"))
+    assert first.status_code == 201
+    ours = registry.live.as_(Role.PAIRED_CADRE, division=TOWN)
+    answer = await ours.post(PATH, visit(await registry.household(), client_ref="a"))
+    assert (answer.status_code, answer.json()["code"]) == (409, "client_ref_taken")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("device_time", "0001-01-01T00:00:00+14:00"),
+        ("device_time", "9999-12-31T23:59:59-14:00"),
+        ("cadre_no", "19900123456"),
+        ("note", "a\0b"),
+    ],
+)
+async def test_a_visit_with_what_no_phone_sends_is_malformed(small, field, value):
+    order = visit(await small.household()) | {field: value}
+    assert (await small.live.as_(Role.PAIRED_CADRE).post(PATH, order)).status_code == 422
 
 
 async def test_another_client_may_use_the_same_client_ref(registry):

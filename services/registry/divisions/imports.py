@@ -50,7 +50,7 @@ async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
     checked = only(sheets)
     codes = {row.values["code"] for row in checked.valid}
     parents = {row.values["parent"] for row in checked.valid if row.values["parent"]}
-    known = {row["code"]: row for row in await store.with_codes(work.tx, sorted(codes | parents))}
+    known = {row["code"]: row for row in await store.with_codes(work.tx, codes | parents)}
     checked = checked.without([error for row in checked.valid if (error := _judge(work, checked, row, codes, known))])
 
     async def write() -> Tally:

@@ -27,12 +27,8 @@ async def show(work: Work, code: str) -> DivisionOut:
 
 async def villages_in_use(work: Work) -> frozenset[str]:
     """Codes of the villages of the caller's area that are in use today."""
-    rows = await store.in_their_area(work.tx, work.area)
-    return frozenset(
-        row["code"]
-        for row in rows
-        if row["level"] == Level.VILLAGE and domain.in_use(row["valid_from"], row["valid_to"], work.today)
-    )
+    rows = await store.villages(work.tx, work.area)
+    return frozenset(row["code"] for row in rows if domain.in_use(row["valid_from"], row["valid_to"], work.today))
 
 
 async def require_village(work: Work, code: str) -> None:

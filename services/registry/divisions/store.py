@@ -1,14 +1,14 @@
 """Table and queries of divisions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Column, Date, Index, Integer, RowMapping, String, Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import metadata
-from shared.db import DivisionCode, Json, in_area
-from shared.scope import Area
+from shared.db import DivisionCode, Json, chunked, in_area
+from shared.scope import Area, Level
 
 divisions = Table(
     "division",
@@ -26,19 +26,20 @@ divisions = Table(
 Index("ix_division_parent", divisions.c.parent)
 
 
-async def in_their_area(tx: AsyncConnection, area: Area) -> Sequence[RowMapping]:
-    """All divisions of the area, by code."""
-    query = select(divisions).where(in_area(divisions.c.code, area)).order_by(divisions.c.code)
+async def villages(tx: AsyncConnection, area: Area) -> Sequence[RowMapping]:
+    """The villages of the area, by code."""
+    query = (
+        select(divisions.c.code, divisions.c.valid_from, divisions.c.valid_to)
+        .where(in_area(divisions.c.code, area), divisions.c.level == Level.VILLAGE)
+        .order_by(divisions.c.code)
+    )
     return (await tx.execute(query)).mappings().all()
 
 
-async def with_codes(tx: AsyncConnection, codes: Sequence[str]) -> Sequence[RowMapping]:
-    """Divisions by code, wherever they lie: the caller has read these codes in his own file."""
-    found: list[RowMapping] = []
-    for start in range(0, len(codes), 500):
-        query = select(divisions).where(divisions.c.code.in_(codes[start : start + 500]))
-        found += (await tx.execute(query)).mappings()
-    return found
+async def with_codes(tx: AsyncConnection, codes: Iterable[str]) -> Sequence[RowMapping]:
+    """Divisions by code, wherever they lie: the caller has read these codes in his own file. Locked until the transaction ends."""
+    query = select(divisions).order_by(divisions.c.code).with_for_update()
+    return [row async for row in chunked(tx, query, divisions.c.code, sorted(codes))]
 
 
 async def find(tx: AsyncConnection, code: str, area: Area) -> RowMapping | None:

@@ -52,14 +52,15 @@ class HouseholdFile:
 # What other rooms do with a household
 
 
-async def load(work: Work, household_id: UUID) -> HouseholdFile:
-    """Raises HouseholdUnknown when there is none in the caller's area."""
-    return _file(await _row(work, household_id))
+async def load(work: Work, household_id: UUID, *, lock: bool = False) -> HouseholdFile:
+    """Raises HouseholdUnknown when there is none in the caller's area. `lock`: see `store.find`."""
+    return _file(await _row(work, household_id, lock=lock))
 
 
-async def find_by_numbers(work: Work, numbers: Iterable[str]) -> dict[str, HouseholdFile]:
-    """Household number → file, of those in the caller's area."""
-    return {number: _file(row) for number, row in (await store.by_numbers(work.tx, numbers, work.area)).items()}
+async def find_by_numbers(work: Work, numbers: Iterable[str], *, lock: bool = False) -> dict[str, HouseholdFile]:
+    """Household number → file, of those in the caller's area. `lock`: see `store.find`."""
+    found = await store.by_numbers(work.tx, numbers, work.area, lock=lock)
+    return {number: _file(row) for number, row in found.items()}
 
 
 async def add_candidate(work: Work, order: HouseholdIn) -> HouseholdFile:
@@ -310,8 +311,8 @@ async def _require_free(work: Work, blinds: Sequence[str], *, household_id: UUID
         )
 
 
-async def _row(work: Work, household_id: UUID) -> store.Row:
-    row = await store.find(work.tx, household_id, work.area)
+async def _row(work: Work, household_id: UUID, *, lock: bool = False) -> store.Row:
+    row = await store.find(work.tx, household_id, work.area, lock=lock)
     if row is None:
         raise domain.HouseholdUnknown("There is no such household in your area.")
     return row

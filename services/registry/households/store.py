@@ -29,12 +29,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import metadata
 from shared.append_only import protect
-from shared.db import BigId, DivisionCode, Instant, Json, in_area, upsert
+from shared.db import BigId, DivisionCode, Instant, Json, chunked, in_area, upsert
 from shared.scope import Area
 from shared.tables import audit
-
-CHUNK = 500
-"""Values in one IN list."""
 
 Row = dict[str, Any]
 
@@ -134,8 +131,11 @@ history = Table(
 protect(history)
 
 
-async def find(tx: AsyncConnection, id: UUID, area: Area) -> Row | None:
+async def find(tx: AsyncConnection, id: UUID, area: Area, *, lock: bool = False) -> Row | None:
+    """`lock`: nobody else changes it, or gives it a measure, until the end of the transaction."""
     query = select(households).where(households.c.id == id, in_area(households.c.division, area))
+    if lock:
+        query = query.with_for_update()
     return _row((await tx.execute(query)).mappings().one_or_none())
 
 
@@ -145,10 +145,11 @@ async def find_many(tx: AsyncConnection, ids: Sequence[UUID], area: Area) -> lis
 
 
 async def by_numbers(tx: AsyncConnection, numbers: Iterable[str], area: Area, *, lock: bool = False) -> dict[str, Row]:
-    """Household number → row, of those in the area. `lock`: nobody else changes them until the end of the transaction."""
+    """Household number → row, of those in the area. `lock`: see `find`; always in the order of the numbers."""
     query = select(households).where(in_area(households.c.division, area))
     if lock:
-        query = query.with_for_update()
+        numbers = sorted(numbers)
+        query = query.order_by(households.c.household_no).with_for_update()
     return {row["household_no"]: row async for row in _chunked(tx, query, households.c.household_no, numbers)}
 
 
@@ -295,11 +296,9 @@ async def keep_unmasking(
 async def _chunked(
     tx: AsyncConnection, query: Select[Any], column: Column[Any], values: Iterable[Any]
 ) -> AsyncIterator[Row]:
-    """The rows of a query for any number of values of a column, so many values a statement."""
-    wanted = list(dict.fromkeys(values))
-    for start in range(0, len(wanted), CHUNK):
-        for row in (await tx.execute(query.where(column.in_(wanted[start : start + CHUNK])))).mappings():
-            yield dict(row)
+    """`chunked` with rows that can be changed."""
+    async for row in chunked(tx, query, column, values):
+        yield dict(row)
 
 
 def _row(found: RowMapping | None) -> Row | None:

@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from services.registry.client_refs import first_answer
 from services.registry.households import service as households
 from services.registry.measures import domain, store
 from services.registry.measures.domain import Catalogue, Kind, Order, read_catalogue
 from services.registry.measures.schemas import EndIn, MeasureIn, MeasureOut
-from shared.errors import FieldError, Malformed, NotFound, Refusal, Stale
+from shared.errors import NotFound, Refusal, Stale
 from shared.events.registry import MeasureChanged
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
-from shared.scope import Area, Level, at_level, prefix_of
+from shared.imports.kinds import SLICE
+from shared.scope import Area
 from shared.work import Work
-
-SLICE = 2_000
-"""Rows of a file that are written before other requests have the loop again."""
 
 
 class MeasureUnknown(NotFound):
@@ -63,12 +62,14 @@ class Judged:
 
 
 async def give_measure(work: Work, order: MeasureIn) -> MeasureOut:
-    """Gives a household a measure. Raises what domain.classify raises, and NotFound for an unknown household."""
-    if order.client_ref and (
-        first := await store.find_by_client_ref(work.tx, work.caller.client, order.client_ref, work.area)
-    ):
-        return MeasureOut.model_validate(dict(first))
-    household = await households.load(work, order.household_id)
+    """Gives a household a measure.
+
+    The household is locked: of two measures at once the second is judged with the first.
+    Raises what domain.classify raises; NotFound for an unknown household; ClientRefTaken.
+    """
+    if order.client_ref and (first := await store.find_by_client_ref(work.tx, work.caller.client, order.client_ref)):
+        return await first_answer(show_measure(work, first))
+    household = await households.load(work, order.household_id, lock=True)
     catalogue = _catalogue(work, household.division)
     wanted = Order(
         order.pathway, order.sub, order.scope or "", order.year, order.persons, order.started_on, order.valid_until
@@ -93,20 +94,23 @@ async def judge_measures(work: Work, rows: Sequence[BulkRow]) -> Judged:
 
     A row whose measure is held already with the same persons and dates is unchanged.
     """
-    found = await households.find_by_numbers(work, [row.household_no for row in rows])
+    found = await households.find_by_numbers(work, [row.household_no for row in rows], lock=True)
     held: dict[UUID, dict[Kind, Mapping[Any, Any]]] = defaultdict(dict)
     for standing in await store.held_by(work.tx, [household.id for household in found.values()], work.area):
         held[standing["household_id"]][_kind(standing)] = standing
     catalogues: dict[str, Catalogue] = {}
     judged = Judged([], 0, {})
     unchanged = 0
-    for row in rows:
+    for n, row in enumerate(rows, 1):
+        if n % SLICE == 0:
+            await asyncio.sleep(0)
         household = found.get(row.household_no)
         if household is None:
             judged.refused[row.number] = HouseholdUnknown("There is no household of this number in your area.")
             continue
-        county = prefix_of(at_level(household.division, Level.COUNTY) or household.division)
-        catalogue = catalogues.get(county) or catalogues.setdefault(county, _catalogue(work, household.division))
+        catalogue = catalogues.get(household.division)
+        if catalogue is None:
+            catalogue = catalogues[household.division] = _catalogue(work, household.division)
         order, mine = _in_scope(catalogue, row.order), held[household.id]
         try:
             kind = domain.classify(
@@ -186,21 +190,12 @@ async def list_measures(
         scope=scope,
         year=year,
         within=Area.of([division]) if division else None,
-        after=_after(page.after) if page.after else None,
+        after=tuple(decode_cursor(page.after, str, UUID)) if page.after else None,
         limit=page.limit,
     )
     items = [MeasureOut.model_validate(dict(row)) for row in rows]
-    shown, following = page_of(items, page.limit, lambda measure: encode_cursor(measure.household_no, str(measure.id)))
+    shown, following = page_of(items, page.limit, lambda measure: encode_cursor(measure.household_no, measure.id))
     return Page(items=shown, next=following)
-
-
-def _after(cursor: str) -> tuple[str, UUID]:
-    number, id = decode_cursor(cursor, str, str)
-    try:
-        return number, UUID(id)
-    except ValueError:
-        wrong = FieldError("after", "bad_cursor", "It is not one of ours.")
-        raise Malformed("Take the cursor from the page before, unchanged.", errors=[wrong]) from None
 
 
 def _catalogue(work: Work, division: str) -> Catalogue:

@@ -26,11 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.households.store import households
 from services.registry.tables import metadata
-from shared.db import Instant, in_area
+from shared.db import Instant, chunked, in_area
 from shared.scope import Area
-
-CHUNK = 500
-"""Values in one IN list."""
 
 measures = Table(
     "measure",
@@ -93,31 +90,20 @@ async def find_measure(tx: AsyncConnection, id: UUID, area: Area) -> RowMapping 
     return (await tx.execute(query)).mappings().one_or_none()
 
 
-async def find_by_client_ref(tx: AsyncConnection, client: str, client_ref: str, area: Area) -> RowMapping | None:
-    query = (
-        select(*_SHOWN)
-        .select_from(_WITH_HOUSEHOLD)
-        .where(measures.c.client == client, measures.c.client_ref == client_ref, in_area(households.c.division, area))
-    )
-    return (await tx.execute(query)).mappings().one_or_none()
+async def find_by_client_ref(tx: AsyncConnection, client: str, client_ref: str) -> UUID | None:
+    """The id of the measure that this program entered under this reference, wherever it lies."""
+    query = select(measures.c.id).where(measures.c.client == client, measures.c.client_ref == client_ref)
+    return (await tx.execute(query)).scalar_one_or_none()
 
 
 async def held_by(tx: AsyncConnection, household_ids: Collection[UUID], area: Area) -> Sequence[RowMapping]:
     """The measures these households hold that have not ended."""
-    rows: list[RowMapping] = []
-    ids = list(household_ids)
-    for start in range(0, len(ids), CHUNK):
-        query = (
-            select(*_SHOWN)
-            .select_from(_WITH_HOUSEHOLD)
-            .where(
-                measures.c.household_id.in_(ids[start : start + CHUNK]),
-                measures.c.ended_on.is_(None),
-                in_area(households.c.division, area),
-            )
-        )
-        rows.extend((await tx.execute(query)).mappings())
-    return rows
+    query = (
+        select(*_SHOWN)
+        .select_from(_WITH_HOUSEHOLD)
+        .where(measures.c.ended_on.is_(None), in_area(households.c.division, area))
+    )
+    return [row async for row in chunked(tx, query, measures.c.household_id, household_ids)]
 
 
 async def list_measures(

@@ -1,7 +1,7 @@
 """What the API of visits takes and gives."""
 
-from datetime import date, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
@@ -14,15 +14,19 @@ MAX_BATCH = 200
 """Visits in one batch of a phone."""
 
 
+DeviceTime = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC))]
+"""What the clock of a phone may show; one that was never set begins in 1970."""
+
+
 class VisitIn(In):
     """A visit (走访). `cadre_no` is the cadre's number in the directory of assessment; `device_time` is what the phone's clock showed."""
 
     household_id: UUID
-    cadre_no: str = Field(pattern=r"^[0-9A-Za-z-]{1,32}$")
+    cadre_no: Annotated[OpenText, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")]
     visited_on: date
     kind: VisitKind = VisitKind.HOME
     note: OpenText | None = None
-    device_time: AwareDatetime | None = None
+    device_time: DeviceTime | None = None
     client_ref: str | None = Field(default=None, min_length=1, max_length=100)
 
 

@@ -1,15 +1,17 @@
 """Use cases of visits: record one, record what a phone has gathered, list."""
 
+import asyncio
 from datetime import date
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
+from services.registry.client_refs import first_answer
 from services.registry.households import service as households
 from services.registry.visits import domain, store
 from services.registry.visits.schemas import BatchIn, BatchOut, ItemError, ItemResult, VisitIn, VisitOut
-from shared.errors import FieldError, Malformed, NotFound, Refusal
+from shared.errors import Malformed, NotFound, Refusal
 from shared.events.registry import VisitRecorded
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
@@ -26,12 +28,10 @@ class VisitUnknown(NotFound):
 async def record_visit(work: Work, order: VisitIn) -> VisitOut:
     """Records a visit. The same client_ref of the same client gives the first visit again.
 
-    Raises: NotFound (household), VisitInFuture, VisitTooOld.
+    Raises: NotFound (household), VisitInFuture, VisitTooOld, ClientRefTaken.
     """
-    if order.client_ref and (
-        first := await store.find_by_client_ref(work.tx, work.caller.client, order.client_ref, work.area)
-    ):
-        return VisitOut.model_validate(dict(first))
+    if order.client_ref and (first := await store.find_by_client_ref(work.tx, work.caller.client, order.client_ref)):
+        return await first_answer(show_visit(work, first))
     household = await households.load(work, order.household_id)
     back_days: int = work.policies.value("registry.visit_back_days", household.division, work.today)
     domain.require_recent(order.visited_on, work.today, back_days)
@@ -54,7 +54,11 @@ async def record_visit(work: Work, order: VisitIn) -> VisitOut:
 
 async def record_batch(work: Work, order: BatchIn) -> BatchOut:
     """Records the good ones of a batch, and says of each other one what is wrong with it."""
-    return BatchOut(results=[await _record_item(work, index, item) for index, item in enumerate(order.items)])
+    results = []
+    for index, item in enumerate(order.items):
+        results.append(await _record_item(work, index, item))
+        await asyncio.sleep(0)  # others get the loop between two items
+    return BatchOut(results=results)
 
 
 async def show_visit(work: Work, id: UUID) -> VisitOut:
@@ -82,24 +86,12 @@ async def list_visits(
         within=Area.of([division]) if division else None,
         since=since,
         until=until,
-        after=_after(page.after) if page.after else None,
+        after=tuple(decode_cursor(page.after, date, UUID)) if page.after else None,
         limit=page.limit,
     )
     items = [VisitOut.model_validate(dict(row)) for row in rows]
-    shown, following = page_of(
-        items, page.limit, lambda visit: encode_cursor(visit.visited_on.isoformat(), str(visit.id))
-    )
+    shown, following = page_of(items, page.limit, lambda visit: encode_cursor(visit.visited_on, visit.id))
     return Page(items=shown, next=following)
-
-
-def _after(cursor: str) -> tuple[date, UUID]:
-    day, id = decode_cursor(cursor, str, str)
-    try:
-        return date.fromisoformat(day), UUID(id)
-    except ValueError:
-        raise Malformed(
-            "Take the cursor from the page before.", errors=[FieldError("after", "bad_cursor", "Not one of ours.")]
-        ) from None
 
 
 async def _record_item(work: Work, index: int, item: dict[str, Any]) -> ItemResult:

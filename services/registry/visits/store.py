@@ -60,13 +60,10 @@ async def find_visit(tx: AsyncConnection, id: UUID, area: Area) -> RowMapping | 
     return (await tx.execute(query)).mappings().one_or_none()
 
 
-async def find_by_client_ref(tx: AsyncConnection, client: str, client_ref: str, area: Area) -> RowMapping | None:
-    query = (
-        select(*_SHOWN)
-        .select_from(_WITH_HOUSEHOLD)
-        .where(visits.c.client == client, visits.c.client_ref == client_ref, in_area(households.c.division, area))
-    )
-    return (await tx.execute(query)).mappings().one_or_none()
+async def find_by_client_ref(tx: AsyncConnection, client: str, client_ref: str) -> UUID | None:
+    """The id of the visit that this program entered under this reference, wherever it lies."""
+    query = select(visits.c.id).where(visits.c.client == client, visits.c.client_ref == client_ref)
+    return (await tx.execute(query)).scalar_one_or_none()
 
 
 async def list_visits(
