@@ -2,6 +2,7 @@
 
 `DAOHU_FAULT=registry.before_commit:7` makes the seventh passage of that point stop the whole process there (it writes the
 point's name to `DAOHU_FAULT_FILE` and waits), so that a test outside can kill -9 it inside the transaction.
+With `DAOHU_FAULT_FROM`, passages count only once that file is there.
 """
 
 import os
@@ -9,13 +10,14 @@ import time
 from pathlib import Path
 
 _POINT, _, _COUNT = os.environ.get("DAOHU_FAULT", "").partition(":")
+_FROM = os.environ.get("DAOHU_FAULT_FROM", "")
 _left = int(_COUNT or "1")
 
 
 def point(service: str, name: str) -> None:
     """Marks a place where a crash must lose nothing and do nothing twice."""
     global _left
-    if not _POINT or f"{service}.{name}" != _POINT:
+    if not _POINT or f"{service}.{name}" != _POINT or (_FROM and not Path(_FROM).exists()):
         return
     _left -= 1
     if _left == 0:
