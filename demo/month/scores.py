@@ -4,7 +4,7 @@ from typing import Any
 
 from demo import cast
 from demo.month.stage import Stage, check
-from shared.scope import Level
+from shared.scope import Level, at_level
 
 YEAR = 2016
 PERIOD = "2016-11"
@@ -12,7 +12,7 @@ SAMPLE = 12
 """Cadres whose explanation is gone through; of the towns it is everyone's."""
 
 EXITS_PLANNED = 1
-"""Exits a town plans for the year (ours): one month shows one household's exit."""
+"""Exits that the leaver's town plans for the year (ours); the month of the other towns plans none."""
 
 
 class Scores:
@@ -24,8 +24,12 @@ class Scores:
 
     def set_targets(self) -> None:
         """Every town plans its exits of the year. Source: REG-020 (plan against actual)."""
-        towns = [division.code for division in self._stage.county.divisions if division.level == Level.TOWN]
-        items = [{"division": town, "year": YEAR, "indicator": "exits", "planned": EXITS_PLANNED} for town in towns]
+        county = self._stage.county
+        planned = {division.code: 0 for division in county.divisions if division.level == Level.TOWN}
+        planned[str(at_level(county.leaver.division, Level.TOWN))] = EXITS_PLANNED
+        items = [
+            {"division": town, "year": YEAR, "indicator": "exits", "planned": exits} for town, exits in planned.items()
+        ]
         answer = self._stage.driver.post(cast.POVERTY_OFFICE, "/assessment/v1/targets", "targets", {"items": items})
         check(all(result["status"] < 300 for result in answer["results"]), f"targets: {answer['results']}")
 
