@@ -85,6 +85,9 @@ def _read_column(table: Table, index: int, column: Column, found: dict[tuple[int
     values: list[Any] = []
     texts: dict[str, Any] = {}  # the same text reads the same: most columns hold a few codes again and again
     others: dict[tuple[type, Any], Any] = {}
+    kinds: dict[
+        tuple[str, str, str], CellError
+    ] = {}  # one of a kind stands for all: each holds the frames it came through
     for i, row in enumerate(table.rows):
         cell = row[at]
         key: Any = cell if cell.__class__ is str else (cell.__class__, cell)
@@ -92,7 +95,10 @@ def _read_column(table: Table, index: int, column: Column, found: dict[tuple[int
         try:
             value = memo[key]
         except KeyError:
-            value = memo[key] = _read_cell(cell, column, table.limits.cell)
+            value = _read_cell(cell, column, table.limits.cell)
+            if value.__class__ is CellError:
+                value = kinds.setdefault((value.code, value.zh, value.en), value)
+            memo[key] = value
         if value.__class__ is CellError:
             found[i, index] = value
             value = None
