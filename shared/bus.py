@@ -132,7 +132,7 @@ async def came(event: asyncio.Event, within_s: float) -> bool:
 
 
 RETAINED_RECORDS = 10_000
-"""A partition of a LocalBus keeps this many records behind its end, and all that some group has not yet committed."""
+"""A partition of a LocalBus keeps this many records behind its end, and all that some group of its topic has not committed."""
 
 TRIM_EVERY = 1_000
 """So many sent records apart LocalBus looks for records it need not keep."""
@@ -196,7 +196,9 @@ class LocalBus:
         return LocalProducer(self)
 
     def consumer(self, group: str, topics: Sequence[str]) -> "LocalConsumer":
-        return LocalConsumer(self, self._groups.setdefault(group, _Group(self, group)), tuple(topics))
+        joined = self._groups.setdefault(group, _Group(self, group))
+        joined.topics.update(topics)
+        return LocalConsumer(self, joined, tuple(topics))
 
     def append(self, messages: Sequence[Message]) -> None:
         at = self._clock.now().isoformat()
@@ -291,11 +293,20 @@ class LocalBus:
 
     def _trim(self) -> None:
         with self.transaction() as sql:
-            slowest = sql.execute('SELECT topic, partition, min("offset") FROM committed GROUP BY topic, partition')
-            done = {(topic, partition): offset for topic, partition, offset in slowest.fetchall()}
+            done = {
+                (group, topic, partition): offset
+                for group, topic, partition, offset in sql.execute("SELECT * FROM committed").fetchall()
+            }
+            groups = {(group, topic) for group, topic, _ in done}
+            groups |= {(group.name, topic) for group in self._groups.values() for topic in group.topics}
+            keep = {}
+            for (topic, partition), end in self.ends.items():
+                # A group of the topic that has not committed in this partition needs it from the beginning.
+                needed = [done.get((group, topic, partition), 0) for group, of in groups if of == topic]
+                keep[topic, partition] = min([*needed, end - RETAINED_RECORDS])
             sql.executemany(
                 'DELETE FROM record WHERE topic = ? AND partition = ? AND "offset" < ?',
-                [(*tp, min(done.get(tp, 0), end - RETAINED_RECORDS)) for tp, end in self.ends.items()],
+                [(*tp, first) for tp, first in keep.items()],
             )
 
 
@@ -313,6 +324,7 @@ class _Group:
 
     def __init__(self, bus: LocalBus, name: str) -> None:
         self.bus, self.name = bus, name
+        self.topics: set[str] = set()
         self.members: list[LocalConsumer] = []
         self._wanted: dict[TopicPartition, LocalConsumer] = {}
 

@@ -57,13 +57,43 @@ async def test_a_partition_keeps_its_newest_records_and_all_that_a_group_still_n
     local = LocalBus(":memory:")
     await local.start()
     await local.create_topics([TOPIC], partitions=1)
+    first = local.consumer("g", [TOPIC])
     for n in range(30):
         await local.producer().send([Message(TOPIC, "one", b"%d" % n)])
-    first = local.consumer("g", [TOPIC])
     await first.poll(100, 0)
     await first.commit({(TOPIC, 0): committed})
     await local.producer().send([Message(TOPIC, "one", b"30")])
     left = await local.consumer("new", [TOPIC]).poll(100, 0)
     assert left[0].offset == min(committed, 31 - 10)
     assert left[-1].offset == 30
+    await local.stop()
+
+
+async def test_a_group_that_has_not_committed_in_a_partition_loses_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The slow group waits at its first record while the quick one is far ahead."""
+    monkeypatch.setattr(bus, "RETAINED_RECORDS", 10)
+    monkeypatch.setattr(bus, "TRIM_EVERY", 1)
+    local = LocalBus(":memory:")
+    await local.start()
+    await local.create_topics([TOPIC], partitions=1)
+    slow, quick = local.consumer("slow", [TOPIC]), local.consumer("quick", [TOPIC])
+    for n in range(30):
+        await local.producer().send([Message(TOPIC, "one", b"%d" % n)])
+        taken = await quick.poll(100, 0)
+        await quick.commit({(TOPIC, 0): taken[-1].offset + 1})
+    assert [record.offset for record in await slow.poll(100, 0)] == list(range(30))
+    await local.stop()
+
+
+async def test_a_topic_nobody_listens_to_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bus, "RETAINED_RECORDS", 10)
+    monkeypatch.setattr(bus, "TRIM_EVERY", 1)
+    local = LocalBus(":memory:")
+    await local.start()
+    await local.create_topics([TOPIC], partitions=1)
+    for n in range(30):
+        await local.producer().send([Message(TOPIC, "one", b"%d" % n)])
+    assert [record.offset for record in await local.consumer("new", [TOPIC]).poll(100, 0)] == list(range(20, 30))
     await local.stop()
