@@ -11,6 +11,7 @@ from services.registry.households import domain, service
 from services.registry.households.domain import Entry, as_of
 from services.registry.households.schemas import HouseholdIn
 from shared.events.registry import HouseholdRecorded
+from shared.pii import make_check_digit
 from shared.roles import Role
 from shared.tables import audit, idempotency
 from shared.testing import COUNTY, OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE
@@ -347,3 +348,34 @@ async def test_a_correction_of_the_past_leaves_what_changed_later(registry, cler
     assert (corrected.json()["housing"], corrected.json()["group"]) == ("02", "二组")
     seen = [(await clerk.get(f"{PATH}/{id}/as-of", valid_on=day)) for day in ("2016-10-02", "2016-10-21")]
     assert [answer.json()["file"]["housing"] for answer in seen] == ["03", "02"]
+
+
+@pytest.mark.parametrize("number", ["19900123456", "99092619700101001"])
+async def test_a_household_number_is_nobodys_number(small, number):
+    number += make_check_digit(number) if len(number) == 17 else ""
+    answer = await small.village(Role.TEAM_MEMBER, "wang").post(
+        "/registry/v1/cases", {"kind": "identification", "household": small.file(household_no=number)}
+    )
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "personal_number")
+
+
+@pytest.mark.parametrize("given", [{"sex": "2"}, {"relation": "30"}])
+async def test_sex_id_number_and_relation_agree_in_a_new_file(small, given):
+    file = small.file()
+    file["members"][1] |= given
+    answer = await small.village(Role.TEAM_MEMBER, "wang").post(
+        "/registry/v1/cases", {"kind": "identification", "household": file}
+    )
+    assert problem(answer) == (409, "sex_conflict")
+
+
+@pytest.mark.parametrize("given", [{"sex": "2"}, {"relation": "30"}])
+async def test_sex_id_number_and_relation_agree_after_a_change(small, given):
+    household = await small.household()
+    clerk = small.village(Role.VILLAGE_CLERK, "clerk")
+    file = (await clerk.get(f"{PATH}/{household.id}")).json()
+    member = f"{PATH}/{household.id}/members/{file['members'][1]['id']}"
+    assert problem(await clerk.patch(member, given | WHY, etag='"2"')) == (409, "sex_conflict")
+    joins = small.person() | given | WHY
+    answer = await clerk.post(f"{PATH}/{household.id}/members", joins, headers={"if-match": '"2"'})
+    assert problem(answer) == (409, "sex_conflict")

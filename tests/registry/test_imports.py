@@ -20,6 +20,7 @@ from shared.events.registry import DivisionRecorded, HouseholdRecorded
 from shared.imports.kinds import ImportKind
 from shared.pii import TEST_ID_AREA, make_check_digit
 from shared.roles import Role
+from shared.sheets import SheetSpec
 from shared.tables import import_file
 from shared.testing import OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Client, Running, running, settings_for
 
@@ -75,6 +76,11 @@ async def live(tmp_path: Path, database_url: str) -> AsyncIterator[Running]:
 @pytest.fixture
 def office(live: Running) -> Client:
     return live.as_(Role.STATISTICS)
+
+
+def _csv(spec: SheetSpec, rows: Sequence[dict[str, str]], encoding: str = "utf-8") -> bytes:
+    lines = [[column.title for column in spec.columns], *[[row.get(c.key, "") for c in spec.columns] for row in rows]]
+    return "\r\n".join(map(",".join, lines)).encode(encoding)
 
 
 async def _send(client: Client, kind: str, data: bytes, query: str = "", **kwargs):
@@ -241,16 +247,20 @@ async def test_a_later_file_changes_what_differs_and_adds_who_is_new(office: Cli
     assert [(m["member_no"], m["health"]) for m in file["members"]] == [(1, "02"), (2, "01"), (3, "01")]
 
 
-async def test_csv_files_of_households_and_then_of_people_import(office: Client) -> None:
-    def csv(spec, rows, encoding):
-        lines = [
-            [column.title for column in spec.columns],
-            *[[row.get(c.key, "") for c in spec.columns] for row in rows],
-        ]
-        return "\r\n".join(",".join(line) for line in lines).encode(encoding)
+async def test_a_later_file_may_change_the_head_but_not_take_it_away(office: Client) -> None:
+    """Husband and wife: she becomes the head in one file, or nobody does."""
+    wife = child(relation="其他", id_number=id_number("19720202", "002"), sex="女", name="李试验")
+    await _send(office, "households", workbook([home()], [person(), wife]))
+    gone = (await _send(office, "people", _csv(PEOPLE, [person(relation="其他")]))).json()
+    assert (gone["state"], [error["code"] for error in gone["errors"]]) == ("refused", ["one_head_needed"])
+    given = [person(relation="其他"), wife | {"relation": "户主"}]
+    changed = (await _send(office, "people", _csv(PEOPLE, given))).json()
+    assert (changed["state"], changed["changed"]) == ("applied", 2)
 
-    assert (await _send(office, "households", csv(HOUSEHOLDS, [home()], "utf-8-sig"))).json()["state"] == "applied"
-    result = (await _send(office, "people", csv(PEOPLE, [person(), child()], "gb18030"))).json()
+
+async def test_csv_files_of_households_and_then_of_people_import(office: Client) -> None:
+    assert (await _send(office, "households", _csv(HOUSEHOLDS, [home()], "utf-8-sig"))).json()["state"] == "applied"
+    result = (await _send(office, "people", _csv(PEOPLE, [person(), child()], "gb18030"))).json()
     assert (result["state"], result["created"]) == ("applied", 2)
     [listed] = (await office.get("/registry/v1/households")).json()["items"]
     assert (listed["people"], listed["head_name_masked"], listed["version"]) == (2, "王**", 2)
@@ -356,3 +366,18 @@ async def test_sheets_of_other_hands_import(live: Running, office: Client, sheet
     result = (await _send(office, "households", (SHEETS / f"{sheet}-households.xlsx").read_bytes())).json()
     assert (result["errors"], result["created"]) == ([], homes + people)
     assert (await _count(live, households.households), await _count(live, households.members)) == (homes, people)
+
+
+async def test_a_caller_of_several_divisions_says_whose_import_it_is(live: Running) -> None:
+    """What is filed under a town is read by that town: it is never guessed."""
+    both = live.as_(Role.STATISTICS, division=(OTHER_TOWN, TOWN))
+    data = workbook([home(division=OTHER_VILLAGE, status="错")], [person()])
+    refused = await _send(both, "households", data)
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "division_unclear")
+    elsewhere = await _send(both, "households", data, f"?division={VILLAGE}")
+    assert (elsewhere.status_code, elsewhere.json()["errors"][0]["code"]) == (422, "division_unclear")
+    filed = (await _send(both, "households", data, f"?division={OTHER_TOWN}")).json()
+    for division, status in ((TOWN, 404), (OTHER_TOWN, 200)):
+        reader = live.as_(Role.STATISTICS, division=division)
+        assert (await reader.get(f"{PATH}/{filed['import_id']}")).status_code == status
+        assert (await reader.get(filed["report"])).status_code == status

@@ -59,8 +59,10 @@ class CausesRepeat(Refusal):
     code = "causes_repeat"
 
 
-class DivisionNotInUse(Refusal):
-    code = "division_not_in_use"
+class SexConflict(Refusal):
+    """Source: standards.md 1.3 (relation vs sex conflict), 7.2 (the sex in an ID number)."""
+
+    code = "sex_conflict"
 
 
 class FutureDate(Refusal):
@@ -99,81 +101,26 @@ def require_one_head(relations: Sequence[str], head: str) -> None:
         raise HeadMissing("A household has exactly one head. Correct the relations.", heads=heads)
 
 
-_MALE = frozenset(
-    [
-        "11",
-        "20",
-        "21",
-        "22",
-        "23",
-        "24",
-        "25",
-        "26",
-        "27",
-        "28",
-        "29",
-        "41",
-        "43",
-        "46",
-        "51",
-        "53",
-        "55",
-        "57",
-        "61",
-        "63",
-        "71",
-        "73",
-        "76",
-        "78",
-        "81",
-        "83",
-        "85",
-        "87",
-        "89",
-        "93",
-        "95",
-    ]
-)
-_FEMALE = frozenset(
-    [
-        "12",
-        "30",
-        "31",
-        "32",
-        "33",
-        "34",
-        "35",
-        "36",
-        "37",
-        "38",
-        "39",
-        "42",
-        "44",
-        "45",
-        "52",
-        "54",
-        "56",
-        "58",
-        "62",
-        "64",
-        "72",
-        "74",
-        "75",
-        "77",
-        "82",
-        "84",
-        "86",
-        "88",
-        "90",
-        "94",
-        "96",
-    ]
-)
+_MALE = frozenset((
+    "11", "20", "21", "22", "23", "24", "25", "26", "27", "28", "29", "41", "43", "46", "51", "53",
+    "55", "57", "61", "63", "71", "73", "76", "78", "81", "83", "85", "87", "89", "93", "95",
+))  # fmt: skip
+_FEMALE = frozenset((
+    "12", "30", "31", "32", "33", "34", "35", "36", "37", "38", "39", "42", "44", "45", "52", "54",
+    "56", "58", "62", "64", "72", "74", "75", "77", "82", "84", "86", "88", "90", "94", "96",
+))  # fmt: skip
+"""Codes of GB/T 4761 for men and for women alone."""
 
 
 def sex_fits_relation(sex: str, relation: str) -> bool:
     """A son is male, a mother female. Codes of GB/T 2261.1 and GB/T 4761. Source: standards.md 1.3 (relation vs sex conflict)."""
     return not (sex == "1" and relation in _FEMALE) and not (sex == "2" and relation in _MALE)
+
+
+def require_sex(sex: str, id_sex: str, relation: str) -> None:
+    """Raises SexConflict unless the sex on file, the sex in the ID number and the relation to the head agree."""
+    if sex != id_sex or not sex_fits_relation(sex, relation):
+        raise SexConflict("Sex, ID number and relation to the head must agree. Correct the one that is wrong.")
 
 
 @dataclass(frozen=True, slots=True)

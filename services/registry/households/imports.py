@@ -1,20 +1,12 @@
 """The sheets of households (户) and people (人) as county offices fill them in, and their two import kinds."""
 
 from services.registry.households import codes
-from services.registry.texts import holds_personal_number
+from services.registry.texts import business_cell, open_cell
 from shared.scope import Level
-from shared.sheets import CellError, Column, SheetSpec, cells
+from shared.sheets import Column, SheetSpec, cells
 from shared.sheets.personal import id_number
 
-
-def _remark(cell: str) -> str:
-    text: str = cells.text(200)(cell)
-    if holds_personal_number(text):
-        raise CellError(
-            "personal_number", "请勿填写身份证号、电话或银行卡号。", "Leave out ID numbers, phones and bank cards."
-        )
-    return text
-
+MAX_REMARK = 200
 
 INCOME_YEARS = range(2013, 2021)
 """Years with a column of their own: the years of the register."""
@@ -34,7 +26,7 @@ HOUSEHOLDS = SheetSpec(
     "households",
     "户",
     (
-        Column("household_no", ("户编号", "household no", "aac001"), cells.business_no(), help="全县唯一，不可更改"),
+        Column("household_no", ("户编号", "household no", "aac001"), business_cell, help="全县唯一，不可更改"),
         Column(
             "division",
             ("行政村代码", "village code", "division"),
@@ -89,7 +81,7 @@ HOUSEHOLDS = SheetSpec(
             )
             for year in INCOME_YEARS
         ),
-        Column("remark", ("备注", "remark"), _remark, required=False, fold=False),
+        Column("remark", ("备注", "remark"), open_cell(MAX_REMARK), required=False, fold=False),
     ),
     unique=(("household_no",),),
 )

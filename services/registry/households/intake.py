@@ -11,6 +11,7 @@ from services.registry.divisions import service as divisions
 from services.registry.households import codes, domain, records, store
 from services.registry.households.imports import HOUSEHOLDS, INCOME_YEARS, PEOPLE
 from services.registry.roles import REGISTRARS
+from shared import pii
 from shared.ids import new_id
 from shared.imports.kinds import SLICE, ImportKind, Prepared, Tally, only
 from shared.sheets import Checked, RowError, ValidRow
@@ -46,9 +47,10 @@ class _Batch:
     incomes: list[store.Row] = field(default_factory=list)
     history: list[store.Row] = field(default_factory=list)
     renewed: list[store.Row] = field(default_factory=list)
+    renewed_members: list[store.Row] = field(default_factory=list)
 
     async def flush(self, work: Work) -> None:
-        await store.replace(work.tx, self.renewed)
+        await store.replace(work.tx, self.renewed, self.renewed_members)
         await store.add(
             work.tx,
             household_rows=self.households,
@@ -80,8 +82,21 @@ KINDS = (
 
 async def _prepare(work: Work, homes: Checked | None, people: Checked | None) -> Prepared:
     register = await _look_up(work, homes, people)
+    villages = await divisions.villages_in_use(work) if homes else frozenset()
+    # In a thread: a county's rows take longer than other requests should wait for the loop.
+    homes, people = await asyncio.to_thread(_judge, homes, people, register, villages)
+
+    async def write() -> Tally:
+        return await _write(work, homes.valid if homes else [], people.valid if people else [], register)
+
+    return Prepared(tuple(sheet for sheet in (homes, people) if sheet), write)
+
+
+def _judge(
+    homes: Checked | None, people: Checked | None, register: _Register, villages: frozenset[str]
+) -> tuple[Checked | None, Checked | None]:
+    """The sheets without the rows that the register or the rest of the file speaks against."""
     if homes:
-        villages = await divisions.villages_in_use(work)
         homes = homes.without([e for row in homes.valid if (e := _judge_household(homes, row, register, villages))])
     if people:
         entered = {row.values["household_no"] for row in homes.valid} if homes else set()
@@ -99,11 +114,7 @@ async def _prepare(work: Work, homes: Checked | None, people: Checked | None) ->
                     if row.values["household_no"] not in kept
                 ]
             )
-
-    async def write() -> Tally:
-        return await _write(work, homes.valid if homes else [], people.valid if people else [], register)
-
-    return Prepared(tuple(sheet for sheet in (homes, people) if sheet), write)
+    return homes, people
 
 
 async def _look_up(work: Work, homes: Checked | None, people: Checked | None) -> _Register:
@@ -183,7 +194,7 @@ def _judge_person(sheet: Checked, row: ValidRow, register: _Register, entered: s
             "此人已在另一户中。",
             "This person is in another household already.",
         )
-    if values["sex"] != records.sex_of(values["id_number"]):
+    if values["sex"] != pii.sex(values["id_number"]):
         return sheet.error(
             row, "sex", "sex_differs_from_id", "与证件号码中的性别不符。", "Differs from the sex in the ID number."
         )
@@ -193,26 +204,26 @@ def _judge_person(sheet: Checked, row: ValidRow, register: _Register, entered: s
 
 
 def _wrong_heads(people: Checked, register: _Register) -> list[RowError]:
-    """A household's second head. A head on file counts unless the file makes that person something else."""
-    heads: dict[str, ValidRow | None] = {}
-    named = set(register.blinds.values())
-    for number, home in register.by_number.items():
-        if any(
-            m["relation"] == codes.HEAD and m["left_on"] is None and m["id_blind"] not in named
-            for m in register.members[home["id"]]
-        ):
-            heads[number] = None
-    errors = []
+    """Rows that give a household a second head, or take its only one away. A head on file counts unless the file names that person."""
+    by_household: dict[str, list[ValidRow]] = defaultdict(list)
     for row in people.valid:
-        if row.values["relation"] == codes.HEAD:
-            if row.values["household_no"] in heads:
-                errors.append(
-                    people.error(
-                        row, "relation", "one_head_needed", "一户只能有一名户主。", "A household has exactly one head."
-                    )
-                )
-            heads[row.values["household_no"]] = row
-    return errors
+        by_household[row.values["household_no"]].append(row)
+    named = {register.blinds[row.number] for row in people.valid}
+    wrong: list[ValidRow] = []
+    for number, rows in by_household.items():
+        home = register.by_number.get(number)
+        stands = home is not None and any(
+            member["relation"] == codes.HEAD and member["left_on"] is None and member["id_blind"] not in named
+            for member in register.members[home["id"]]
+        )
+        heads = [row for row in rows if row.values["relation"] == codes.HEAD]
+        wrong += heads[0 if stands else 1 :]
+        if home is not None and not stands and not heads:
+            wrong += rows
+    return [
+        people.error(row, "relation", "one_head_needed", "一户有且只有一名户主。", "A household has exactly one head.")
+        for row in wrong
+    ]
 
 
 def _headless(homes: Checked, people: Checked, register: _Register) -> list[RowError]:
@@ -246,7 +257,7 @@ async def _write(work: Work, homes: Sequence[ValidRow], people: Sequence[ValidRo
             _enter(work, given, [(person.values, register.blinds[person.number]) for person in members], batch)
             created += 1 + len(members)
         else:
-            tally = await _renew(work, before, given, members, register, batch)
+            tally = _renew(work, before, given, members, register, batch)
             created, changed, unchanged = created + tally.created, changed + tally.changed, unchanged + tally.unchanged
         done += 1 + len(members)
         if done >= SLICE:
@@ -276,7 +287,7 @@ def _enter(
     records.announce(work, household)
 
 
-async def _renew(
+def _renew(
     work: Work,
     before: store.Row,
     given: Mapping[str, Any] | None,
@@ -311,8 +322,9 @@ async def _renew(
             changes.setdefault("members", {})[str(no)] = records.member_fields(fresh)
             created += 1
         elif fields := domain.differences(member, _person(row.values, without_id=True)):
-            await store.change_member(work.tx, member["id"], fields)
-            next(other for other in after if other["id"] == member["id"]).update(fields)
+            renewed_member = next(other for other in after if other["id"] == member["id"])
+            renewed_member |= fields
+            batch.renewed_members.append(renewed_member)
             changes.setdefault("members", {})[str(member["member_no"])] = records.plain(fields)
             changed += 1
         else:

@@ -170,8 +170,3 @@ async def still_true(work: Work, household_id: UUID, changes: dict[str, Any], si
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """Values as JSON keeps them in the history."""
     return {key: store.plain(value) for key, value in values.items()}
-
-
-def sex_of(id_number: str) -> str:
-    """The sex in an ID number, GB/T 2261.1."""
-    return pii.sex(id_number)

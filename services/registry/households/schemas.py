@@ -5,12 +5,12 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.registry.households import codes
 from services.registry.households.domain import Status
-from services.registry.texts import OpenText
+from services.registry.texts import BusinessNo, OpenText
 from shared import pii
 from shared.http import In
 from shared.scope import Level, is_division, level_of
@@ -45,7 +45,7 @@ def _id_number(text: str) -> str:
 
 
 Village = Annotated[str, AfterValidator(_village)]
-HouseholdNo = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9-]{1,32}$")]
+HouseholdNo = Annotated[BusinessNo, Field(pattern=r"^[^a-z]*$")]
 IdNumber = Annotated[str, AfterValidator(_id_number)]
 Attribute = Annotated[str, AfterValidator(_code(codes.ATTRIBUTE))]
 Cause = Annotated[str, AfterValidator(_code(codes.CAUSE))]

@@ -25,7 +25,7 @@ from services.registry.households.schemas import (
     identity_values,
     masked,
 )
-from shared import outbox
+from shared import outbox, pii
 from shared.events.registry import HouseholdRecorded
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
@@ -66,11 +66,13 @@ async def find_by_numbers(work: Work, numbers: Iterable[str], *, lock: bool = Fa
 async def add_candidate(work: Work, order: HouseholdIn) -> HouseholdFile:
     """Opens the file of a household in identification (识别中).
 
-    Raises DivisionUnknown, HouseholdNumberTaken, PersonElsewhere, HeadMissing, CausesRepeat.
+    Raises DivisionUnknown, HouseholdNumberTaken, PersonElsewhere, HeadMissing, SexConflict, CausesRepeat.
     """
     await divisions.require_village(work, order.division)
     domain.require_distinct_causes(order.cause, order.other_cause)
     domain.require_one_head([member.relation for member in order.members], codes.HEAD)
+    for person in order.members:
+        domain.require_sex(person.sex, pii.sex(person.id_number), person.relation)
     if await store.taken_numbers(work.tx, [order.household_no]):
         raise domain.HouseholdNumberTaken("This household number is in use. Take the next free one.")
     people = [records.new_member(work, member.model_dump(), no) for no, member in enumerate(order.members, start=1)]
@@ -216,11 +218,12 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
 
 
 async def add_member(work: Work, household_id: UUID, order: MemberAdd, match: Match) -> HouseholdOut:
-    """A person joins the household. Raises HouseholdUnknown, Stale, PersonElsewhere, HeadMissing, FutureDate."""
+    """A person joins the household. Raises HouseholdUnknown, Stale, PersonElsewhere, HeadMissing, SexConflict, FutureDate."""
     row = await _row(work, household_id)
     match(row["version"])
+    domain.require_sex(order.sex, pii.sex(order.id_number), order.relation)
     people = [dict(member) for member in await store.members_of(work.tx, [row["id"]], work.area)]
-    values = MemberIn.model_validate(order.model_dump(include=set(MemberIn.model_fields))).model_dump()
+    values = order.model_dump(include=set(MemberIn.model_fields))
     member, identity = records.new_member(work, values, 1 + max((person["member_no"] for person in people), default=0))
     await _require_free(work, [member["id_blind"]], household_id=None)
     people.append(member)
@@ -235,7 +238,7 @@ async def change_member(
 ) -> HouseholdOut:
     """Changes a person's data, or ends the membership (left_on, left_reason).
 
-    Raises HouseholdUnknown, MemberUnknown, Stale, MemberLeft, PersonElsewhere, HeadMissing, FutureDate.
+    Raises HouseholdUnknown, MemberUnknown, Stale, MemberLeft, PersonElsewhere, HeadMissing, SexConflict, FutureDate.
     """
     row = await _row(work, household_id)
     match(row["version"])
@@ -248,7 +251,11 @@ async def change_member(
     fields = order.fields()
     if fields.get("left_on"):
         domain.require_not_future(fields["left_on"], work.today)
-    if number := fields.pop("id_number", None):
+    number = fields.pop("id_number", None)
+    if number or fields.keys() & {"sex", "relation"}:  # on file they agree
+        after = {**member, **fields}
+        domain.require_sex(after["sex"], pii.sex(number) if number else member["sex"], after["relation"])
+    if number:
         fields |= {**identity_values(number), "id_blind": work.vault.blind(number, kind=records.BLIND_KIND)}
         await _require_free(
             work, [fields["id_blind"]], household_id=None if fields["id_blind"] != member["id_blind"] else row["id"]

@@ -270,14 +270,15 @@ async def change(tx: AsyncConnection, id: UUID, *, seen: int, values: dict[str, 
     return changed.rowcount == 1
 
 
-async def replace(tx: AsyncConnection, rows: Sequence[Row]) -> None:
-    """Writes many households anew that were read with `lock`."""
-    if rows:
-        values: dict[str, Any] = {c.name: bindparam(f"new_{c.name}") for c in households.columns if c.name != "id"}
-        statement = update(households).where(households.c.id == bindparam("row_id")).values(values)
-        await tx.execute(
-            statement, [{"row_id": row["id"], **{f"new_{key}": row[key] for key in values}} for row in rows]
-        )
+async def replace(tx: AsyncConnection, household_rows: Sequence[Row], member_rows: Sequence[Row]) -> None:
+    """Writes many households anew that were read with `lock`, and people of them: whole rows."""
+    for table, rows in ((households, household_rows), (members, member_rows)):
+        if rows:
+            values: dict[str, Any] = {c.name: bindparam(f"new_{c.name}") for c in table.columns if c.name != "id"}
+            statement = update(table).where(table.c.id == bindparam("row_id")).values(values)
+            await tx.execute(
+                statement, [{"row_id": row["id"], **{f"new_{key}": row[key] for key in values}} for row in rows]
+            )
 
 
 async def change_member(tx: AsyncConnection, id: UUID, values: dict[str, Any]) -> None:

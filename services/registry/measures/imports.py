@@ -6,23 +6,14 @@ from services.registry.measures import service
 from services.registry.measures.domain import FIRST_YEAR, Order
 from services.registry.measures.service import BulkRow
 from services.registry.roles import HELPERS
-from services.registry.texts import holds_personal_number
+from services.registry.texts import open_cell
 from shared.imports.kinds import ImportKind, Prepared, Tally, only
-from shared.sheets import CellError, Checked, Column, SheetSpec, cells
+from shared.sheets import Checked, Column, SheetSpec, cells
 from shared.work import Work
 
 LAST_YEAR = 2100
 MAX_PERSONS = 100
 MAX_REMARK = 200
-
-
-def _remark(cell: str) -> str:
-    text: str = cells.text(MAX_REMARK)(cell)
-    if holds_personal_number(text):
-        raise CellError(
-            "personal_number", "请勿填写身份证号、电话或银行卡号。", "Leave out ID numbers, phones and bank cards."
-        )
-    return text
 
 
 MEASURES = SheetSpec(
@@ -45,7 +36,7 @@ MEASURES = SheetSpec(
         ),
         Column("started_on", ("开始日期", "started on"), cells.day, help="如 2016-03-01"),
         Column("valid_until", ("有效期至", "valid until"), cells.day, required=False),
-        Column("remark", ("备注", "remark"), _remark, required=False, fold=False),
+        Column("remark", ("备注", "remark"), open_cell(MAX_REMARK), required=False, fold=False),
     ),
 )
 

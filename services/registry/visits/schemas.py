@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from services.registry.texts import OpenText
+from services.registry.texts import BusinessNo, OpenText
 from services.registry.visits.domain import VisitKind
 from shared.http import In
 
@@ -22,7 +22,7 @@ class VisitIn(In):
     """A visit (走访). `cadre_no` is the cadre's number in the directory of assessment; `device_time` is what the phone's clock showed."""
 
     household_id: UUID
-    cadre_no: Annotated[OpenText, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+    cadre_no: BusinessNo
     visited_on: date
     kind: VisitKind = VisitKind.HOME
     note: OpenText | None = None
