@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from shared.errors import FieldError, Malformed
 from shared.scope import Area
 
 
@@ -44,3 +45,19 @@ class Caller:
 
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)
+
+    def filing_division(self, named: str | None = None) -> str:
+        """The division what he brings is filed under: his only one, or of several the one he names. Raises Malformed.
+
+        It decides who may read it, so it is never guessed.
+        """
+        if named is None and len(self.divisions) == 1:
+            return self.divisions[0]
+        if named is not None and named in self.divisions:
+            return named
+        raise Malformed(
+            "Your token holds several divisions: say under which of them this is to be filed."
+            if named is None
+            else "Name a division of your token.",
+            errors=[FieldError("division", "division_unclear", "One of: " + ", ".join(self.divisions) + ".")],
+        )

@@ -41,17 +41,21 @@ class Running:
     _clients: list[httpx.AsyncClient] = field(default_factory=list)
     _keys: Any = field(default_factory=count)
 
-    def token(self, *roles: Role, division: str = COUNTY, subject: str = "tester", client: str = "tests") -> str:
+    def token(
+        self, *roles: Role, division: str | Sequence[str] = COUNTY, subject: str = "tester", client: str = "tests"
+    ) -> str:
         return keys.issuer(self.service.settings.home).token(
             subject=subject,
             roles=roles,
-            divisions=[division],
+            divisions=[division] if isinstance(division, str) else division,
             client=client,
             lifetime=timedelta(days=400),
             now=self.clock.now(),
         )
 
-    def as_(self, *roles: Role, division: str = COUNTY, subject: str = "tester", client: str = "tests") -> "Client":
+    def as_(
+        self, *roles: Role, division: str | Sequence[str] = COUNTY, subject: str = "tester", client: str = "tests"
+    ) -> "Client":
         http = httpx.AsyncClient(
             transport=httpx.ASGITransport(self.app, raise_app_exceptions=False),
             base_url="http://daohu",

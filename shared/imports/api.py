@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Path, Request, Response
+from fastapi import Path, Query, Request, Response
 
 from shared.http import Router, WorkDep, allow
 from shared.imports import service
@@ -34,10 +34,19 @@ def router(name: str, offered: Sequence[ImportKind]) -> Router:
 
     @routes.post("/{kind}", status_code=201, dependencies=[importers], openapi_extra=_BODY)
     async def import_file(
-        work: WorkDep, kind: Kind, request: Request, mode: Mode = Mode.ALL, dry_run: bool = False
+        work: WorkDep,
+        kind: Kind,
+        request: Request,
+        mode: Mode = Mode.ALL,
+        dry_run: bool = False,
+        division: Annotated[
+            str | None, Query(description="whose import it is; needed if your token holds several")
+        ] = None,
     ) -> ImportOut:
         """Import a file (导入): XLSX, or CSV in UTF-8 or GB18030. One wrong row and nothing is taken over, unless mode=valid."""
-        return await service.import_file(work, kinds, kind, await request.body(), mode=mode, dry_run=dry_run)
+        return await service.import_file(
+            work, kinds, kind, await request.body(), mode=mode, dry_run=dry_run, division=division
+        )
 
     @routes.get("/{import_id}", dependencies=[importers])
     async def show_import(work: WorkDep, import_id: UUID) -> ImportOut:

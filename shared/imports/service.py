@@ -13,6 +13,7 @@ from shared.imports import domain, store
 from shared.imports.domain import Mode, State
 from shared.imports.kinds import ImportKind, Kinds, Tally
 from shared.imports.schemas import ImportOut, RowProblem
+from shared.pii import Vault
 from shared.sheets import Checked, RowError
 from shared.work import Work
 
@@ -23,13 +24,18 @@ KEPT_ERRORS = 10_000
 SEALED_COLUMN = "import_file.file"
 
 
-async def import_file(work: Work, kinds: Kinds, key: str, data: bytes, *, mode: Mode, dry_run: bool) -> ImportOut:
+async def import_file(
+    work: Work, kinds: Kinds, key: str, data: bytes, *, mode: Mode, dry_run: bool, division: str | None = None
+) -> ImportOut:
     """Checks a file (XLSX or CSV) and takes it over, or its good rows, or nothing.
 
     A file with wrong rows is no refusal of the request: what became of it is recorded, with its report, and answered.
-    Raises KindUnknown, NotYourLedger, and a WrongFile or FileTooLarge for a file that cannot be read as this kind.
+    `division`: whose import it is, for a caller of several; it decides who may read the report.
+    Raises KindUnknown, NotYourLedger, Malformed (division), and a WrongFile or FileTooLarge for a file that cannot be read as
+    this kind.
     """
     kind = _kind(work, kinds, key)
+    division = work.caller.filing_division(division)
     checked = await asyncio.to_thread(_check, data, kind)
     prepared = await kind.prepare(work, checked)
     errors = [error for sheet in prepared.sheets for error in sheet.errors]
@@ -40,7 +46,7 @@ async def import_file(work: Work, kinds: Kinds, key: str, data: bytes, *, mode: 
     row = {
         "id": new_id(),
         "kind": kind.key,
-        "division": work.caller.divisions[0],
+        "division": division,
         "mode": mode.value,
         "dry_run": dry_run,
         "state": state.value,
@@ -54,7 +60,7 @@ async def import_file(work: Work, kinds: Kinds, key: str, data: bytes, *, mode: 
         "file_sealed": None,
     }
     if errors:
-        row["file_sealed"] = work.vault.seal(base64.b64encode(data).decode(), column=SEALED_COLUMN, row=row["id"])
+        row["file_sealed"] = await asyncio.to_thread(_sealed, work.vault, data, row["id"])
     await store.add(work.tx, **row)
     return _shown(work, row)
 
@@ -72,12 +78,10 @@ async def report(work: Work, kinds: Kinds, import_id: UUID) -> bytes:
     row = await _row(work, kinds, import_id)
     if not row["errors"]:
         raise domain.NoWrongRows("No row of this file was wrong; there is no report.")
-    if row["file_sealed"] is None:
+    sealed = await store.file_of(work.tx, import_id, work.area)
+    if sealed is None:
         raise domain.ReportGone(f"Reports are kept for {retention.FILES.days} days. Send the file again.")
-    data = base64.b64decode(work.vault.open(row["file_sealed"], column=SEALED_COLUMN, row=row["id"]))
-    errors = [RowError(**error) for error in row["errors"]]
-    wrong_only = row["mode"] == Mode.VALID and row["state"] == State.APPLIED
-    return await asyncio.to_thread(sheets.annotate, data, kinds[row["kind"]].specs, errors, wrong_only=wrong_only)
+    return await asyncio.to_thread(_annotated, work.vault, sealed, row, kinds[row["kind"]])
 
 
 def template(work: Work, kinds: Kinds, key: str) -> bytes:
@@ -87,6 +91,17 @@ def template(work: Work, kinds: Kinds, key: str) -> bytes:
 
 def _check(data: bytes, kind: ImportKind) -> list[Checked | None]:
     return [sheets.check(table) if table else None for table in sheets.read_book(data, kind.specs)]
+
+
+def _sealed(vault: Vault, data: bytes, import_id: UUID) -> str:
+    return vault.seal(base64.b64encode(data).decode(), column=SEALED_COLUMN, row=import_id)
+
+
+def _annotated(vault: Vault, sealed: str, row: dict[str, Any], kind: ImportKind) -> bytes:
+    data = base64.b64decode(vault.open(sealed, column=SEALED_COLUMN, row=row["id"]))
+    errors = [RowError(**error) for error in row["errors"]]
+    wrong_only = row["mode"] == Mode.VALID and row["state"] == State.APPLIED
+    return sheets.annotate(data, kind.specs, errors, wrong_only=wrong_only)
 
 
 def _kind(work: Work, kinds: Kinds, key: str) -> ImportKind:

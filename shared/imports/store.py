@@ -16,5 +16,14 @@ async def add(tx: AsyncConnection, **values: Any) -> None:
 
 
 async def find(tx: AsyncConnection, id: UUID, area: Area) -> RowMapping | None:
-    query = select(import_file).where(import_file.c.id == id, in_area(import_file.c.division, area))
+    """What became of a file, without the file."""
+    shown = [column for column in import_file.c if column.name != "file_sealed"]
+    query = select(*shown).where(import_file.c.id == id, in_area(import_file.c.division, area))
     return (await tx.execute(query)).mappings().one_or_none()
+
+
+async def file_of(tx: AsyncConnection, id: UUID, area: Area) -> str | None:
+    """The sealed file; None when it had no wrong rows or is no longer kept."""
+    query = select(import_file.c.file_sealed).where(import_file.c.id == id, in_area(import_file.c.division, area))
+    sealed: str | None = (await tx.execute(query)).scalar_one_or_none()
+    return sealed
