@@ -29,6 +29,8 @@ class Postgres:
 
     def __init__(self, bin: Path, data: Path) -> None:
         self.bin, self.data = bin, data
+        self.made: set[str] = set()
+        self.free: list[str] = []
         self.user = "postgres" if getpass.getuser() == "root" else getpass.getuser()
         if self.user == "postgres" and getpass.getuser() == "root":
             shutil.chown(data, "postgres")
@@ -64,11 +66,26 @@ class Postgres:
             line = ["runuser", "-u", "postgres", "--", *line]
         subprocess.run(line, check=True, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env=self.env, cwd="/")
 
-    def fresh(self) -> str:
-        name = f"daohu_test_{next(_numbers)}"
-        self.run(
-            "psql", "-q", "-h", str(self.data), "-p", str(self.port), "-U", "postgres", "-c", f"create database {name}"
-        )
+    def take(self) -> str:
+        """An empty database of this server: a used one, emptied, or a new one."""
+        name = self.free.pop() if self.free else f"daohu_test_{next(_numbers)}"
+        if name in self.made:
+            self.psql(name, "drop schema public cascade", "create schema public")
+        else:
+            self.psql("postgres", f"create database {name}")
+            self.made.add(name)
+        return name
+
+    def give_back(self, name: str) -> None:
+        """Ends what still runs in it; it is emptied when it is taken again."""
+        self.psql("postgres", f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+        self.free.append(name)
+
+    def psql(self, database: str, *statements: str) -> None:
+        where = ("-h", str(self.data), "-p", str(self.port), "-U", "postgres", "-d", database)
+        self.run("psql", "-q", *where, *(part for statement in statements for part in ("-c", statement)))
+
+    def url(self, name: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{name}"
 
     def stop(self) -> None:
@@ -92,24 +109,22 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A fresh, empty database; the test runs once on each of the two."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'test.db'}"
-    return _postgres_url(request)
+    url: str = request.getfixturevalue("postgres_url")
+    return url
 
 
 @pytest.fixture
-def postgres_url(request: pytest.FixtureRequest) -> str:
-    return _postgres_url(request)
-
-
-def _postgres_url(request: pytest.FixtureRequest) -> str:
-    server = request.getfixturevalue("postgres")
-    if server is None:
+def postgres_url(postgres: Postgres | None) -> Iterator[str]:
+    """A fresh, empty PostgreSQL database."""
+    if postgres is None:
         why = "no PostgreSQL on this machine (apt-get install postgresql)"
         if REQUIRED:
             pytest.fail(why)
         _not_run[why] = _not_run.get(why, 0) + 1
         pytest.skip(why)
-    url: str = server.fresh()
-    return url
+    name = postgres.take()
+    yield postgres.url(name)
+    postgres.give_back(name)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
