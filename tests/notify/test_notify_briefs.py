@@ -25,6 +25,12 @@ async def test_a_brief_of_a_past_week_is_refused(county):
     assert (await county.enter_brief(week="2016-W43")).json()["code"] == "week_over"
 
 
+async def test_a_brief_is_entered_a_year_ahead_and_no_further(county):
+    assert (await county.enter_brief(week="2017-W45")).status_code == 201
+    for week in ("2017-W46", "9999-W52"):
+        assert (await county.enter_brief(week=week)).json()["code"] == "week_too_far"
+
+
 @pytest.mark.parametrize("tasks", [(), ("x",) * (MAX_TASKS + 1), ("x" * (MAX_TASK_LENGTH + 1),), ("一\n二",)])
 async def test_a_brief_past_its_limits_is_malformed(county, tasks):
     assert (await county.enter_brief(tasks=tasks)).status_code == 422

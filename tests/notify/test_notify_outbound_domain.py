@@ -51,18 +51,31 @@ def test_attempts_end():
 
 
 def test_a_receipt_that_comes_late_does_not_move_back():
-    assert after_receipt(State.DELIVERED, Receipt.ACCEPTED, attempt=1) is None
+    assert after_receipt(State.DELIVERED, Receipt.ACCEPTED, attempt=1, of_attempt=1) is None
 
 
 def test_a_late_receipt_stops_a_resend():
-    assert after_receipt(State.PLANNED, Receipt.ACCEPTED, attempt=1) == Standing(State.ACCEPTED)
+    assert after_receipt(State.PLANNED, Receipt.ACCEPTED, attempt=1, of_attempt=1) == Standing(State.ACCEPTED)
+
+
+@pytest.mark.parametrize("receipt", [Receipt.REJECTED, Receipt.FAILED])
+def test_a_failure_of_an_earlier_attempt_does_not_touch_the_one_under_way(receipt):
+    assert after_receipt(State.SENDING, receipt, attempt=2, of_attempt=1) is None
+
+
+def test_a_delivery_of_an_earlier_attempt_settles_the_prompt():
+    assert after_receipt(State.SENDING, Receipt.DELIVERED, attempt=2, of_attempt=1) == Standing(State.DELIVERED)
+
+
+def test_a_failure_told_again_does_not_undo_the_decision_to_resend():
+    assert after_receipt(State.PLANNED, Receipt.FAILED, attempt=1, of_attempt=1) is None
 
 
 @given(st.permutations([Receipt.ACCEPTED, Receipt.ACCEPTED, Receipt.DELIVERED, Receipt.DELIVERED]))
 def test_receipts_in_any_order_end_the_same(receipts):
     state = State.SENDING
     for receipt in receipts:
-        if moved := after_receipt(state, receipt, attempt=1):
+        if moved := after_receipt(state, receipt, attempt=1, of_attempt=1):
             state = moved.state
     assert state is State.DELIVERED
 

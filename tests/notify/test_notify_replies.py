@@ -88,6 +88,21 @@ async def test_a_message_from_the_future_is_refused(prompted):
     assert (answer.status_code, answer.json()["code"]) == (409, "from_the_future")
 
 
+@pytest.mark.parametrize("received_at", ["0001-01-01T00:00:00+14:00", "2016-09-13T10:00:00+08:00"])
+async def test_a_message_of_long_ago_is_refused(prompted, received_at):
+    order = {"from": PHONE, "text": "已完成", "received_at": received_at, "message_ref": "1"}
+    answer = await prompted.gateway.post("/notify/v1/inbound", order)
+    assert (answer.status_code, answer.json()["code"]) == (409, "too_long_ago")
+
+
+async def test_a_gateway_of_several_divisions_is_told_so_before_anything_is_filed(prompted):
+    gateway = prompted.live.as_(Role.BACKEND, division=(OTHER_TOWN, TOWN), client="gateway")
+    order = {"from": STRANGER, "text": "你好", "received_at": "2016-11-09T09:00:00+08:00", "message_ref": "1"}
+    answer = await gateway.post("/notify/v1/inbound", order)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "division_unclear")
+    assert (await prompted.office.get("/notify/v1/inbound")).json()["items"] == []
+
+
 async def test_a_backend_of_another_area_matches_nobody_of_ours(prompted):
     other = prompted.live.as_(Role.BACKEND, division=OTHER_TOWN, client="other")
     order = {"from": PHONE, "text": "x", "received_at": "2016-11-09T01:00:00Z", "message_ref": "1"}

@@ -204,6 +204,7 @@ async def test_a_call_is_not_begun_when_the_lease_may_end_before_it(monday):
     done, _ = await asyncio.wait({sender}, timeout=0.5)
     sender.cancel()
     assert (gateway.got, done) == ([], set())
+    assert (await the_prompt(monday))["attempt"] <= 1
 
 
 async def test_numbers_of_the_test_block_never_reach_a_real_gateway():
@@ -227,6 +228,31 @@ async def test_a_receipt_brought_twice_takes_effect_once(monday):
     assert statuses == [204, 204]
     assert (await the_prompt(monday))["state"] == "delivered"
     assert len(await monday.recorded("notify.prompt_sent.v1")) == 1
+
+
+async def test_a_late_rejection_of_the_first_attempt_does_not_send_a_third_time(monday):
+    """It comes while the second attempt is at the gateway; believed, it would put the prompt back into the queue."""
+
+    class Late(Phones):
+        async def submit(self, message):
+            head, _, attempt = message.id.partition(".")
+            if attempt == "1":
+                return Rejected(permanent=False)
+            answer = await monday.gateway.post("/notify/v1/receipts", {"message_id": f"{head}.1", "type": "rejected"})
+            assert answer.status_code == 204
+            return await super().submit(message)
+
+    gateway = Late()
+    await send(monday, gateway)
+    prompt = await the_prompt(monday)
+    assert (prompt["state"], prompt["attempt"], len(gateway.got)) == ("delivered", 2, 1)
+
+
+async def test_a_receipt_of_an_attempt_that_was_never_made_is_not_found(monday):
+    gateway = Phones()
+    await send(monday, gateway)
+    order = {"message_id": gateway.got[0].id.replace(".1", ".2"), "type": "delivered"}
+    assert (await monday.gateway.post("/notify/v1/receipts", order)).status_code == 404
 
 
 @pytest.mark.parametrize("message_id", ["x", "0" * 32 + ".1", "1.1"])

@@ -6,6 +6,9 @@ MAX_TASKS = 8
 MAX_TASK_LENGTH = 60
 """Characters of one task."""
 
+WEEKS_AHEAD = 53
+"""How far ahead a brief may be entered."""
+
 
 class BriefExists(Refusal):
     code = "brief_exists"
@@ -17,6 +20,10 @@ class BriefInUse(Refusal):
 
 class WeekOver(Refusal):
     code = "week_over"
+
+
+class WeekTooFar(Refusal):
+    code = "week_too_far"
 
 
 class NotACounty(Refusal):

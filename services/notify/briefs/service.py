@@ -6,11 +6,11 @@ from uuid import UUID
 from fastapi import Request
 
 from services.notify.briefs import store
-from services.notify.briefs.domain import BriefExists, BriefInUse, NotACounty, WeekOver
+from services.notify.briefs.domain import WEEKS_AHEAD, BriefExists, BriefInUse, NotACounty, WeekOver, WeekTooFar
 from services.notify.briefs.schemas import BriefChange, BriefIn, BriefOut
 from services.notify.outbound import store as prompts
 from services.notify.outbound.text import Language, parts, require_sendable
-from services.notify.weeks.domain import Campaign, week_of
+from services.notify.weeks.domain import Campaign, week_after, week_of
 from services.notify.weeks.policy import PromptPolicy
 from shared.errors import NotFound, Stale
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of, require_match
@@ -22,14 +22,18 @@ from shared.work import Work
 async def enter(work: Work, order: BriefIn) -> BriefOut:
     """Enters the key tasks of a week (录入本周重点工作). Source: NTF-002.
 
-    Raises NotFound (county outside the area), NotACounty, WeekOver, TextTooLong, BriefExists.
+    Raises NotFound (county outside the area), NotACounty, WeekOver, WeekTooFar, Malformed (no such week), TextTooLong,
+    BriefExists.
     """
     if not work.area.covers(order.division):
         raise NotFound("There is no such county in your area.")
     if level_of(order.division) is not Level.COUNTY:
         raise NotACounty("Briefs belong to a county: give its 12-digit code.")
-    if order.week < week_of(work.today):
+    this_week = week_of(work.today)
+    if order.week < this_week:
         raise WeekOver("This week is over. Enter the tasks of this week or of one to come.")
+    if order.week > week_after(this_week, WEEKS_AHEAD):
+        raise WeekTooFar(f"Enter the tasks of a week at most {WEEKS_AHEAD} weeks ahead.")
     _require_sendable(work, order.division, order.week, order.tasks)
     row = {
         "id": new_id(),

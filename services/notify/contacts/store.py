@@ -5,16 +5,26 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Column, Date, Select, String, Table, delete, exists, insert, select, tuple_
+from sqlalchemy import (
+    Column,
+    Date,
+    RowMapping,
+    Select,
+    String,
+    Table,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notify.contacts.domain import Appointment, Contact
 from services.notify.tables import metadata
-from shared.db import DivisionCode, Instant, in_area, insert_ignoring, upsert
+from shared.db import DivisionCode, Instant, chunked, in_area, insert_ignoring, upsert
 from shared.scope import Area
-
-CHUNK = 500
-"""Values of one IN list."""
 
 appointments = Table(
     "recipient",
@@ -71,12 +81,12 @@ class Phone:
 
 async def keep_appointment(tx: AsyncConnection, appointment: Appointment) -> None:
     row = {name: getattr(appointment, name) for name in Appointment.__slots__}
-    await tx.execute(upsert(tx, appointments, keys=("cadre_no", "post", "unit", "since")).values(row))
+    await tx.execute(upsert(tx, appointments, keys=("cadre_no", "post", "unit", "since")), row)
 
 
 async def watch(tx: AsyncConnection, county: str, *, since: datetime) -> None:
     """Remembers from when on campaigns are owed to a county. The first time counts."""
-    await tx.execute(insert_ignoring(tx, watched).values(county=county, since=since))
+    await tx.execute(insert_ignoring(tx, watched), {"county": county, "since": since})
 
 
 async def watched_counties(tx: AsyncConnection) -> list[tuple[str, datetime]]:
@@ -85,12 +95,7 @@ async def watched_counties(tx: AsyncConnection) -> list[tuple[str, datetime]]:
 
 
 async def keep_place(tx: AsyncConnection, code: str, name: str) -> None:
-    await tx.execute(upsert(tx, places, keys=("code",)).values(code=code, name=name))
-
-
-async def place_names(tx: AsyncConnection, codes: Collection[str]) -> dict[str, str]:
-    rows = await tx.execute(select(places).where(places.c.code.in_(set(codes))))
-    return {row.code: row.name for row in rows}
+    await tx.execute(upsert(tx, places, keys=("code",)), {"code": code, "name": name})
 
 
 async def appointments_of_county(tx: AsyncConnection, county: str) -> list[Appointment]:
@@ -100,11 +105,8 @@ async def appointments_of_county(tx: AsyncConnection, county: str) -> list[Appoi
 
 async def appointments_of(tx: AsyncConnection, cadre_nos: Collection[str], area: Area) -> list[Appointment]:
     """All posts of these cadres that lie in the area."""
-    found: list[Appointment] = []
-    for few in _chunks(sorted(set(cadre_nos))):
-        query = select(appointments).where(appointments.c.cadre_no.in_(few), in_area(appointments.c.division, area))
-        found += [Appointment(**row) for row in (await tx.execute(query)).mappings()]
-    return found
+    query = select(appointments).where(in_area(appointments.c.division, area))
+    return [Appointment(**row) async for row in chunked(tx, query, appointments.c.cadre_no, cadre_nos)]
 
 
 async def contacts_of(tx: AsyncConnection, cadre_nos: Collection[str], area: Area) -> dict[str, Contact]:
@@ -133,8 +135,9 @@ async def keep_phones(tx: AsyncConnection, phones: Sequence[Phone], *, at: datet
     """Enters or replaces phones. All old ones of these cadres go first, so that two may swap theirs in one file."""
     if not phones:
         return
-    for few in _chunks(phones):
-        await tx.execute(delete(contacts).where(contacts.c.cadre_no.in_([phone.cadre_no for phone in few])))
+    await tx.execute(
+        delete(contacts).where(contacts.c.cadre_no == bindparam("old")), [{"old": p.cadre_no} for p in phones]
+    )
     rows = [{name: getattr(phone, name) for name in Phone.__slots__} | {"entered_at": at} for phone in phones]
     await tx.execute(insert(contacts), rows)
 
@@ -180,20 +183,14 @@ def _holds_post_in(cadre_no: Any, area: Area) -> Any:
     return exists().where(appointments.c.cadre_no == cadre_no, in_area(appointments.c.division, area))
 
 
-async def _contact_rows(tx: AsyncConnection, column: Any, values: Collection[str], area: Area) -> list[Any]:
-    rows: list[Any] = []
-    query = select(contacts, opt_outs.c.at.label("opted_out_at")).outerjoin(
-        opt_outs, opt_outs.c.cadre_no == contacts.c.cadre_no
+async def _contact_rows(tx: AsyncConnection, column: Any, values: Collection[str], area: Area) -> list[RowMapping]:
+    query = (
+        select(contacts, opt_outs.c.at.label("opted_out_at"))
+        .outerjoin(opt_outs, opt_outs.c.cadre_no == contacts.c.cadre_no)
+        .where(_holds_post_in(contacts.c.cadre_no, area))
     )
-    for few in _chunks(sorted(set(values))):
-        inside = _holds_post_in(contacts.c.cadre_no, area)
-        rows += (await tx.execute(query.where(column.in_(few), inside))).mappings().all()
-    return rows
+    return [row async for row in chunked(tx, query, column, values)]
 
 
-def _phone(row: Any) -> Phone:
+def _phone(row: RowMapping) -> Phone:
     return Phone(**{name: row[name] for name in Phone.__slots__})
-
-
-def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]

@@ -104,12 +104,17 @@ def after_not_sent(*, attempt: int) -> Standing:
     return Standing(State.PLANNED)
 
 
-def after_receipt(state: State, receipt: Receipt, *, attempt: int) -> Standing | None:
-    """Where a receipt moves a prompt; None when it says nothing new. Receipts come in any order and more than once."""
+def after_receipt(state: State, receipt: Receipt, *, attempt: int, of_attempt: int) -> Standing | None:
+    """Where a receipt moves a prompt; None when it says nothing new. Receipts come in any order and more than once.
+
+    That an earlier attempt went out settles the prompt; that it did not, says nothing of the one now under way.
+    """
+    if of_attempt != attempt and receipt in (Receipt.FAILED, Receipt.REJECTED):
+        return None
     match receipt:
         case Receipt.DELIVERED if state is not State.DELIVERED:
             return Standing(State.DELIVERED)
-        case Receipt.FAILED if state not in (State.DELIVERED, State.FAILED):
+        case Receipt.FAILED if state in (State.SENDING, State.ACCEPTED, State.UNKNOWN):
             return Standing(State.FAILED, Reason.NOT_DELIVERED)
         case Receipt.ACCEPTED if state in (State.PLANNED, State.SENDING, State.UNKNOWN, State.MISSED):
             return Standing(State.ACCEPTED)

@@ -59,8 +59,8 @@ async def claim(
 
 
 async def release(work: Work, prompt: Prompt) -> None:
-    """Gives back a claimed prompt for which the gateway was never called."""
-    await _move(work, prompt, Standing(State.PLANNED), lease_until=None)
+    """Gives back a claimed prompt for which the gateway was never called, and the attempt with it."""
+    await _move(work, prompt, Standing(State.PLANNED), attempt=prompt.attempt - 1, lease_until=None)
 
 
 async def settle(work: Work, prompt: Prompt, outcome: Outcome, *, retry_at: datetime) -> None:
@@ -91,12 +91,13 @@ async def settle_by_evidence(
 
 
 async def apply_receipts(
-    work: Work, prompt: Prompt, evidence: Collection[Receipt], *, message_id: str | None = None
+    work: Work, prompt: Prompt, evidence: Collection[Receipt], *, of_attempt: int | None = None
 ) -> None:
-    """Receipts move a prompt forward only, in whatever order and however often they come."""
-    await store.keep_receipts(work.tx, prompt, message_id or prompt.message_id, evidence, at=work.now)
+    """Receipts move a prompt forward only, in whatever order and however often they come. `of_attempt`: the last one."""
+    of_attempt = prompt.attempt if of_attempt is None else of_attempt
+    await store.keep_receipts(work.tx, prompt, of_attempt, evidence, at=work.now)
     for receipt in sorted(evidence, key=list(Receipt).index):
-        standing = domain.after_receipt(prompt.state, receipt, attempt=prompt.attempt)
+        standing = domain.after_receipt(prompt.state, receipt, attempt=prompt.attempt, of_attempt=of_attempt)
         if standing is not None and await _move(work, prompt, standing):
             moved = await store.find(work.tx, prompt.id, EVERYWHERE)
             assert moved is not None
@@ -105,11 +106,11 @@ async def apply_receipts(
 
 async def receive_receipt(work: Work, message_id: str, receipt: Receipt) -> None:
     """A receipt the gateway brought. Raises NotFound when we know no such message in the caller's area."""
-    prompt_id = store.prompt_id_of(message_id)
-    prompt = await store.find(work.tx, prompt_id, work.area, lock=True) if prompt_id else None
-    if prompt is None:
+    named = store.parts_of(message_id)
+    prompt = await store.find(work.tx, named[0], work.area, lock=True) if named else None
+    if named is None or prompt is None or not 0 < named[1] <= prompt.attempt:
         raise NotFound("We sent no message of this id.")
-    await apply_receipts(work, prompt, [receipt], message_id=message_id)
+    await apply_receipts(work, prompt, [receipt], of_attempt=named[1])
 
 
 async def expire(work: Work) -> None:

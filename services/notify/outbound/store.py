@@ -1,5 +1,6 @@
 """Tables and queries of prompts: one row a person, campaign and week; receipts as they come."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,8 +32,10 @@ from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.ids import new_id
 from shared.scope import Area
 
+_MESSAGE_ID = re.compile(r"([0-9a-f]{32})\.([0-9]{1,9})")
+
 CHUNK = 500
-"""Values of one IN list."""
+"""Prompts of one statement."""
 
 prompts = Table(
     "prompt",
@@ -72,7 +75,7 @@ receipts = Table(
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """A prompt as stored. Its message id is made of its own id and the number of the attempt."""
+    """A prompt as stored."""
 
     id: UUID
     campaign: Campaign
@@ -96,7 +99,7 @@ class Prompt:
 
     @property
     def message_id(self) -> str:
-        return f"{self.id.hex}.{self.attempt}"
+        return message_id(self.id, self.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +113,15 @@ class Fresh:
     text: str
 
 
-def prompt_id_of(message_id: str) -> UUID | None:
-    """The prompt a message id speaks of; None when it is not one of ours."""
-    head, _, attempt = message_id.partition(".")
-    try:
-        return UUID(hex=head) if attempt.isdigit() and len(head) == 32 else None
-    except ValueError:
-        return None
+def message_id(prompt_id: UUID, attempt: int) -> str:
+    """Our id of a message: the prompt's own and the number of the attempt."""
+    return f"{prompt_id.hex}.{attempt}"
+
+
+def parts_of(message_id: str) -> tuple[UUID, int] | None:
+    """The prompt and the attempt a message id speaks of; None when it is not one of ours."""
+    found = _MESSAGE_ID.fullmatch(message_id)
+    return (UUID(hex=found[1]), int(found[2])) if found else None
 
 
 async def add(tx: AsyncConnection, occurrence: Occurrence, fresh: Sequence[Fresh], *, at: datetime) -> set[str]:
@@ -243,10 +248,11 @@ async def find(tx: AsyncConnection, id: UUID, area: Area, *, lock: bool = False)
 
 
 async def keep_receipts(
-    tx: AsyncConnection, prompt: Prompt, message_id: str, types: Collection[Receipt], *, at: datetime
+    tx: AsyncConnection, prompt: Prompt, attempt: int, types: Collection[Receipt], *, at: datetime
 ) -> None:
     """Each type of a message once."""
-    rows = [{"message_id": message_id, "type": type, "prompt_id": prompt.id, "at": at} for type in sorted(types)]
+    id = message_id(prompt.id, attempt)
+    rows = [{"message_id": id, "type": type, "prompt_id": prompt.id, "at": at} for type in sorted(types)]
     if rows:
         await tx.execute(insert_ignoring(tx, receipts).values(rows))
 

@@ -43,6 +43,10 @@ class FromTheFuture(Refusal):
     code = "from_the_future"
 
 
+class TooLongAgo(Refusal):
+    code = "too_long_ago"
+
+
 def is_opt_out(text: str) -> bool:
     """Whether the whole text is a word of opting out, wide or narrow, in any case (退订, T, TD, R)."""
     return unicodedata.normalize("NFKC", text).strip(_AROUND).casefold() in _OPT_OUT

@@ -16,10 +16,11 @@ from services.notify.replies.domain import (
     FromTheFuture,
     InboundKind,
     NotYourReport,
+    TooLongAgo,
     WeekNotOpen,
 )
 from services.notify.replies.schemas import InboundIn, InboundOut, InboundRow, ReportIn, ReportOut
-from services.notify.weeks.domain import fact_version, is_on_time, reported_week, week_after
+from services.notify.weeks.domain import WEEKS_BACK, fact_version, is_on_time, reported_week, week_after
 from services.notify.weeks.policy import PromptPolicy
 from shared.clock import business_date
 from shared.errors import NotFound
@@ -34,6 +35,9 @@ from shared.work import Work
 CLOCK_SKEW = timedelta(minutes=5)
 """A gateway's clock may run ahead of ours by so much."""
 
+MAX_DELAY = timedelta(weeks=WEEKS_BACK)
+"""A message may have waited so long at the gateway."""
+
 REPORT_STEP = 4
 """Of a cadre's facts of a week: the missed report is step 3, the report itself comes after it."""
 
@@ -41,10 +45,15 @@ REPORT_STEP = 4
 async def receive(work: Work, message: InboundIn) -> InboundOut:
     """An SMS arrived: a report on the week, an opt-out, or from a number nobody has. The same `message_ref` takes effect once.
 
-    Source: NTF-003. Raises FromTheFuture.
+    Source: NTF-003. Raises FromTheFuture, TooLongAgo, Malformed (a gateway of several divisions).
     """
     if message.received_at > work.now + CLOCK_SKEW:
         raise FromTheFuture("`received_at` lies ahead of the county's clock. Correct the gateway's clock.")
+    if message.received_at < work.now - MAX_DELAY:
+        raise TooLongAgo(
+            f"Messages are taken up to {MAX_DELAY.days} days late. Tell the office of this one another way."
+        )
+    division = work.caller.filing_division()
     phone = _phone(message.sender)
     cadre = await _cadre_of(work, phone)
     id = new_id()
@@ -52,7 +61,7 @@ async def receive(work: Work, message: InboundIn) -> InboundOut:
         "id": id,
         "client": work.caller.client,
         "message_ref": message.message_ref,
-        "division": cadre.division if cadre else work.caller.divisions[0],
+        "division": cadre.division if cadre else division,
         "kind": InboundKind.UNMATCHED,
         "cadre_no": cadre.cadre_no if cadre else None,
         "sender_sealed": work.vault.seal(phone, column="inbound_message.sender", row=id),
@@ -123,9 +132,10 @@ async def _appointment(work: Work, cadre_no: str) -> Appointment | None:
     posts = await contacts.appointments_of(work.tx, [cadre_no], work.area)
     if not posts:
         return None
-    prompted = PromptPolicy.of(work.policies, posts[0].county, work.today).posts
+    latest = max(posts, key=lambda a: (a.since, a.post, a.unit))
+    prompted = PromptPolicy.of(work.policies, latest.county, work.today).posts
     held = recipients(posts, (*prompted, *sorted({a.post for a in posts} - set(prompted))), work.today)
-    return held.get(cadre_no) or max(posts, key=lambda a: (a.since, a.post, a.unit))
+    return held.get(cadre_no) or latest
 
 
 async def _opt_out(work: Work, row: dict[str, Any], cadre: Appointment) -> InboundOut:
