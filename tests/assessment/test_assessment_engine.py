@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.assessment.directory.domain import Appointment, PostKind
 from services.assessment.facts.domain import Counts, Fact
 from services.assessment.periods.domain import month_of, month_of_week
 from services.assessment.schemes.domain import Formula, Indicator, Kind, Scheme, grade_of, grades, scheme
@@ -22,11 +23,18 @@ NOVEMBER, DAY = "2016-11", date(2016, 11, 7)
 PACK = PolicyBook.load(Path("policies"))
 SCHEMES = {kind: scheme(kind, PACK.value("assessment.scheme", COUNTY, DAY), f"pingli.{kind}") for kind in Kind}
 GRADES = grades(PACK.value("assessment.grades", COUNTY, DAY))
+
+
+def secretary(number, village, **fields):
+    since = {"since": date(2015, 7, 1)} | fields
+    return Appointment(number, PostKind.FIRST_SECRETARY, "", "县财政局", village, **since)
+
+
 SUBJECTS = [
     Subject(Kind.TOWN, TOWN, "城关镇", TOWN),
     Subject(Kind.TOWN, OTHER_TOWN, "兴隆镇", OTHER_TOWN),
-    Subject(Kind.CADRE, "S-1", "王*", VILLAGE),
-    Subject(Kind.CADRE, "S-2", "李*", OTHER_VILLAGE),
+    Subject(Kind.CADRE, "S-1", "王*", VILLAGE, (secretary("S-1", VILLAGE),)),
+    Subject(Kind.CADRE, "S-2", "李*", OTHER_VILLAGE, (secretary("S-2", OTHER_VILLAGE),)),
 ]
 VILLAGES = [VILLAGE, OTHER_VILLAGE]
 REGISTER = Register(
@@ -196,6 +204,40 @@ def test_more_than_the_target_gives_no_more_than_the_weight():
     facts = [fact(unit=f"H{n}", number=n + 1, cadre_no="S-1") for n in range(7)]
     visits = indicator(scored(facts)["cadre:S-1"], "visits")
     assert (visits.done, visits.due, visits.points_milli) == (7, 4, 60_000)
+
+
+def test_a_visit_where_the_cadre_has_no_post_gives_him_nothing_and_says_so():
+    """Whoever records a visit names the cadre: somebody else's village must not raise his score."""
+    facts = [
+        fact(unit="H0", number=1, cadre_no="S-1"),
+        fact(unit="H1", number=2, cadre_no="S-1", division=OTHER_VILLAGE),
+    ]
+    scores = scored(facts)
+    visits = indicator(scores["cadre:S-1"], "visits")
+    assert (visits.done, visits.points_milli) == (1, 15_000)
+    assert {c.fact.int: (c.points_milli, c.bears) for c in visits.contributions} == {
+        1: (15_000, Bears.COUNTED),
+        2: (0, Bears.OUT_OF_PLACE),
+    }
+    assert indicator(scores[f"town:{OTHER_TOWN}"], "visit_coverage").done == 1  # the household was visited all the same
+
+
+@pytest.mark.parametrize(("division", "counted"), [(VILLAGE, 1), (TOWN, 1), (COUNTY, 1), (OTHER_TOWN, 0)])
+def test_a_post_above_the_village_covers_its_households(division, counted):
+    chief = Subject(Kind.CADRE, "C-1", "陈*", division, (secretary("C-1", division),))
+    facts = [fact(unit="H0", cadre_no="C-1")]
+    assert indicator(scored(facts, subjects=[chief])["cadre:C-1"], "visits").done == counted
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "counted"),
+    [(DAY, None, 1), (DAY + timedelta(days=1), None, 0), (date(2016, 1, 1), DAY, 0), (DAY, DAY + timedelta(days=1), 1)],
+)
+def test_a_visit_counts_in_a_post_held_on_that_day(since, until, counted):
+    post = secretary("C-1", VILLAGE, since=since, until=until)
+    cadre = Subject(Kind.CADRE, "C-1", "陈*", VILLAGE, (post,))
+    facts = [fact(unit="H0", cadre_no="C-1")]
+    assert indicator(scored(facts, subjects=[cadre])["cadre:C-1"], "visits").done == counted
 
 
 def test_a_fact_without_a_town_or_cadre_has_no_subject():

@@ -258,6 +258,7 @@ async def test_a_town_sees_its_own_scores_and_no_others(ended):
 
 
 async def test_what_a_cadre_did_in_another_town_is_hidden_from_his_own_but_adds_up(county):
+    await county.import_directory(("S-1", "王立春", "第一书记", "", "县财政局", OTHER_VILLAGE, "2015-01-01"))
     elsewhere = await county.household(OTHER_VILLAGE)
     visit = await county.visit(elsewhere, "S-1", OTHER_VILLAGE)
     await county.score()
@@ -267,6 +268,21 @@ async def test_what_a_cadre_did_in_another_town_is_hidden_from_his_own_but_adds_
     assert (visits["contributions"], visits["hidden"], visits["hidden_points_milli"]) == ([], 1, 15_000)
     assert str(visit) not in answer.text
     assert OTHER_VILLAGE not in answer.text
+
+
+async def test_a_visit_recorded_in_a_strange_village_for_a_cadre_raises_nobody_s_score_there(county):
+    """It is kept as evidence and shown in the explanation, without points."""
+    elsewhere = await county.household(OTHER_VILLAGE)
+    visit = await county.visit(elsewhere, "S-1", OTHER_VILLAGE)
+    await county.score()
+    visits = await county.indicator("cadre:S-1", "visits")
+    assert [(c["event_id"], c["points_milli"], c["bears"]) for c in visits["contributions"]] == [
+        (str(visit), 0, "out_of_place")
+    ]
+    affected = (await county.withdraw(visit)).json()["affected"]
+    assert {effect["subject"]: effect["score_milli"] - effect["score_milli_without"] for effect in affected}[
+        "cadre:S-1"
+    ] == 0
 
 
 async def test_the_effects_outside_the_area_are_not_told(county):

@@ -59,6 +59,9 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 """Event type → what happened, in both languages."""
 
+PLACE_BOUND = frozenset({"registry.visit_recorded.v1"})
+"""Events whose cadre is named by whoever records them: they count for him only where he has a post."""
+
 
 def what(type: str, unit: str) -> tuple[str, str]:
     """What happened, for people: (Chinese, English)."""

@@ -7,12 +7,13 @@ keys, never of their ids: two runs over the same history give the same points.
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
 from uuid import UUID
 
-from services.assessment.facts.domain import Counts, Fact
+from services.assessment.directory.domain import Appointment
+from services.assessment.facts.domain import PLACE_BOUND, Counts, Fact
 from services.assessment.periods.domain import first_of_year, last_day, month_of
 from services.assessment.schemes.domain import Formula, Indicator, Kind, Scheme
 from services.assessment.targets.domain import due_by
@@ -33,6 +34,8 @@ class Bears(StrEnum):
     """应完成: it was due; it lowers the share, and carries none."""
     REPEATED = "repeated"
     """重复: the same was counted before it, or nobody of the register is concerned."""
+    OUT_OF_PLACE = "out_of_place"
+    """不在任职区划: done where the cadre held no post that day; it carries no points for him."""
     NOTHING_DUE = "nothing_due"
     """无应完成事项: points the scheme gives when nothing was due. No fact stands behind them."""
 
@@ -74,16 +77,25 @@ class AnswerMissing(Refusal):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Who is assessed (考核对象): a town, or a cadre in the division of his post."""
+    """Who is assessed (考核对象): a town, or a cadre in the division of his post. `posts`: those a cadre held in the period."""
 
     kind: Kind
     number: str
     name: str
     division: str
+    posts: tuple[Appointment, ...] = ()
 
     @property
     def key(self) -> str:
         return f"{self.kind}:{self.number}"
+
+    def answers_for(self, fact: Fact) -> bool:
+        """Whether what happened counts for this subject: a cadre's visits do in the division of a post he held that day. Source: ours."""
+        if self.kind is Kind.TOWN or fact.type not in PLACE_BOUND:
+            return True
+        return any(
+            post.held_within(fact.on, fact.on) and Area.of([post.division]).covers(fact.division) for post in self.posts
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +202,10 @@ def score(
         planned = targets.get((subject.number, indicator.key)) if subject.kind is Kind.TOWN else None
         since = _since(indicator, period, planned is not None)
         inside = [fact for fact in facts if fact.type in indicator.events and since <= fact.period <= period]
-        case = _Case(indicator, subject, period, inside, register, planned)
-        indicators.append(_points(indicator, _FORMULAS[indicator.formula](case)))
+        his = [fact for fact in inside if subject.answers_for(fact)]
+        measured = _FORMULAS[indicator.formula](_Case(indicator, subject, period, his, register, planned))
+        strays = [(fact, Bears.OUT_OF_PLACE) for fact in inside if not subject.answers_for(fact)]
+        indicators.append(_points(indicator, replace(measured, others=measured.others + strays)))
     return Score(subject, period, scheme, tuple(indicators))
 
 

@@ -262,7 +262,7 @@ async def _subjects(work: Work, county: Area, period: str, *, before: datetime |
     for appointment, _ in held:
         posts.setdefault(appointment.cadre_no, []).append(appointment)
     return [Subject(Kind.TOWN, code, name, code) for code, name in towns] + [
-        Subject(Kind.CADRE, number, names[number], directory.main_post(posts[number]).division)
+        Subject(Kind.CADRE, number, names[number], directory.main_post(posts[number]).division, tuple(posts[number]))
         for number in sorted(posts)
     ]
 
