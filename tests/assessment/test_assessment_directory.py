@@ -173,3 +173,17 @@ def test_the_post_a_cadre_is_assessed_in_does_not_depend_on_the_order_of_the_lis
     random.shuffle(posts)
     assert main_post(posts) == chosen
     assert chosen.since == max(post.since for post in posts)
+
+
+async def test_a_post_that_another_area_has_is_refused_in_both_ways_of_entering_it(county):
+    """S-1 has a post in each town; the second town's office enters the first one's again, as its own."""
+    await county.import_directory(("S-1", "王立春", "第一书记", "", "县农业局", OTHER_VILLAGE, "2015-01-01"))
+    office = county.live.as_(Role.POVERTY_OFFICE, division=OTHER_TOWN)
+    again = {"post": "first_secretary", "unit": "县财政局", "division": OTHER_VILLAGE, "since": "2015-07-01"}
+    shown = await office.get("/assessment/v1/cadres/S-1")
+    answer = await office.post("/assessment/v1/cadres/S-1/posts", again, headers={"if-match": shown.headers["etag"]})
+    assert (answer.status_code, answer.json()["code"]) == (409, "post_held")
+    row = ("S-1", "王立春", "第一书记", "", "县财政局", OTHER_VILLAGE, "2015-07-01")
+    sheet = "\n".join(",".join(cells) for cells in (HEADER, row)).encode()
+    imported = (await office.post("/assessment/v1/imports/directory", content=sheet)).json()
+    assert [error["code"] for error in imported["errors"]] == ["post_held"]

@@ -12,7 +12,7 @@ from services.assessment.register import store as register
 from shared.ids import new_id
 from shared.imports.kinds import ImportKind, Prepared, Tally, only
 from shared.roles import Role
-from shared.scope import Level
+from shared.scope import EVERYWHERE, Level
 from shared.sheets import CellError, Checked, Column, RowError, SheetSpec, ValidRow, cells
 from shared.work import Work
 
@@ -96,6 +96,8 @@ async def _refused(work: Work, checked: Checked) -> list[RowError]:
     divisions = await register.known_divisions(work.tx, [row.values["division"] for row in checked.valid], work.area)
     ours = await store.cadres_of(work.tx, numbers, work.area)
     elsewhere = await store.numbers_taken(work.tx, numbers) - set(ours)
+    posts = await store.appointments_of(work.tx, numbers, EVERYWHERE)
+    held_elsewhere = {post.identity for _, post in posts if not work.area.covers(post.division)}
     errors: list[RowError] = []
     named: dict[str, str] = {}
     for row in checked.valid:
@@ -105,6 +107,9 @@ async def _refused(work: Work, checked: Checked) -> list[RowError]:
             errors.append(checked.error(row, "division", "unknown_division", zh, en))
         elif wrong := _level_error(checked, row):
             errors.append(wrong)
+        if _appointment(row).identity in held_elsewhere and number not in elsewhere:
+            zh, en = "此任职已在其他辖区登记。", "This post is in the directory of another area already."
+            errors.append(checked.error(row, "since", "post_held", zh, en))
         if number in elsewhere:
             zh, en = "此编号已登记给其他干部。", "This number belongs to another cadre."
             errors.append(checked.error(row, "cadre_no", "number_taken", zh, en))

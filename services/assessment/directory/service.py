@@ -13,7 +13,7 @@ from shared.events.assessment import CadreAppointed, Post
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.pii import mask_name
-from shared.scope import Area
+from shared.scope import EVERYWHERE, Area
 from shared.work import Work
 
 _COLUMN = "cadre.name"
@@ -48,9 +48,10 @@ async def appoint(work: Work, cadre_no: str, order: PostIn, match: Match) -> Cad
         raise NotFound("There is no such division in your area.")
     domain.require_level(order.post, order.division)
     appointment = Appointment(cadre_no=cadre_no, **order.model_dump())
-    held = await store.appointments_of(work.tx, [cadre_no], work.area)
+    # Also one that lies in another area: cadre, kind, unit and day make it the same post.
+    held = await store.appointments_of(work.tx, [cadre_no], EVERYWHERE)
     if any(appointment.identity == other.identity for _, other in held):
-        raise PostHeld("The directory has this post already.")
+        raise PostHeld("The directory has this post already. Correct that one by import, or give another unit or day.")
     await store.keep_appointments(work.tx, [(new_id(), appointment)], at=work.now)
     await _bump(work, cadre)
     announce(work, appointment, cadre.version + 1)

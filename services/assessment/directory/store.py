@@ -26,11 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.directory.domain import Appointment, PostKind
 from services.assessment.tables import metadata
-from shared.db import DivisionCode, Instant, in_area, upsert
+from shared.db import DivisionCode, Instant, chunked, in_area, upsert
 from shared.scope import Area
-
-CHUNK = 500
-"""Values of one IN list."""
 
 cadres = Table(
     "cadre",
@@ -76,11 +73,8 @@ async def find(tx: AsyncConnection, cadre_no: str, area: Area) -> Cadre | None:
 
 
 async def cadres_of(tx: AsyncConnection, cadre_nos: Collection[str], area: Area) -> dict[str, Cadre]:
-    found: dict[str, Cadre] = {}
-    for few in _chunks(sorted(set(cadre_nos))):
-        query = select(cadres).where(cadres.c.cadre_no.in_(few), _has_post_in(area))
-        found |= {row["cadre_no"]: Cadre(**row) for row in (await tx.execute(query)).mappings()}
-    return found
+    rows = chunked(tx, select(cadres).where(_has_post_in(area)), cadres.c.cadre_no, cadre_nos)
+    return {row["cadre_no"]: Cadre(**row) async for row in rows}
 
 
 async def appointments_of(
@@ -88,12 +82,9 @@ async def appointments_of(
 ) -> list[tuple[UUID, Appointment]]:
     """Every appointment of these cadres in the area, ended ones too, in order of number, day and post."""
     a = appointments.c
-    found: list[tuple[UUID, Appointment]] = []
-    for few in _chunks(sorted(set(cadre_nos))):
-        query = select(appointments).where(a.cadre_no.in_(few), in_area(a.division, area))
-        rows = await tx.execute(query.order_by(a.cadre_no, a.since, a.post, a.unit))
-        found += [(row["id"], _appointment(row)) for row in rows.mappings()]
-    return found
+    query = select(appointments).where(in_area(a.division, area)).order_by(a.cadre_no, a.since, a.post, a.unit)
+    rows = chunked(tx, query, a.cadre_no, sorted(set(cadre_nos)))
+    return [(row["id"], _appointment(row)) async for row in rows]
 
 
 async def held_within(
@@ -138,10 +129,7 @@ async def page(
 
 async def numbers_taken(tx: AsyncConnection, cadre_nos: Collection[str]) -> set[str]:
     """Which of these numbers anybody has, in whatever area: a number is unique in the house. Say no more than that it is taken."""
-    found: set[str] = set()
-    for few in _chunks(sorted(set(cadre_nos))):
-        found |= set((await tx.execute(select(cadres.c.cadre_no).where(cadres.c.cadre_no.in_(few)))).scalars())
-    return found
+    return {row["cadre_no"] async for row in chunked(tx, select(cadres.c.cadre_no), cadres.c.cadre_no, cadre_nos)}
 
 
 async def keep_cadres(tx: AsyncConnection, given: Sequence[Cadre]) -> None:
@@ -177,7 +165,3 @@ def _appointment(row: RowMapping) -> Appointment:
 
 def _row(appointment: Appointment) -> dict[str, Any]:
     return {name: getattr(appointment, name) for name in Appointment.__slots__}
-
-
-def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]

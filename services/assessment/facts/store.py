@@ -1,6 +1,7 @@
 """Tables and queries of evidence. Facts are only ever added; a withdrawal stands beside its fact."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -28,11 +29,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.assessment.facts.domain import Counts, Fact
 from services.assessment.tables import metadata
 from shared.append_only import protect
-from shared.db import DivisionCode, Instant, in_area, insert_ignoring
+from shared.db import DivisionCode, Instant, chunked, in_area, insert_ignoring
 from shared.scope import Area
 
-CHUNK = 500
-"""Values of one IN list."""
+SLICE = 2_000
+"""Facts after which others get the loop."""
 
 facts = Table(
     "fact",
@@ -139,17 +140,17 @@ async def evidence(
         query = query.where(facts.c.at < before)
     if towns is not None or cadre_nos is not None:
         query = query.where(or_(facts.c.town.in_(towns or ()), facts.c.cadre_no.in_(cadre_nos or ())))
-    rows = await tx.execute(query)
-    return [_fact(row) for row in rows.mappings()]
+    found: list[Fact] = []
+    for part in (await tx.execute(query)).mappings().partitions(SLICE):
+        found += [_fact(row) for row in part]
+        await asyncio.sleep(0)
+    return found
 
 
 async def described(tx: AsyncConnection, event_ids: Iterable[UUID], area: Area) -> dict[UUID, Mapping[str, Any]]:
     """The facts of these events that lie in the area."""
-    found: dict[UUID, Mapping[str, Any]] = {}
-    for few in _chunks(list(event_ids)):
-        query = select(facts).where(facts.c.event_id.in_(few), in_area(facts.c.division, area))
-        found |= {row["event_id"]: dict(row) for row in (await tx.execute(query)).mappings()}
-    return found
+    query = select(facts).where(in_area(facts.c.division, area))
+    return {row["event_id"]: dict(row) async for row in chunked(tx, query, facts.c.event_id, event_ids)}
 
 
 def _with_withdrawal() -> Select[Any]:
@@ -169,7 +170,3 @@ def _fact(row: Mapping[str, Any] | RowMapping) -> Fact:
 def as_fact(row: Mapping[str, Any]) -> Fact:
     """A row of `find` as the domain's fact."""
     return _fact({name: row[name] for name in Fact.__slots__})
-
-
-def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]

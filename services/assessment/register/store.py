@@ -1,9 +1,8 @@
 """Tables and queries of the register as heard: divisions, households, and since when each has its status."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -24,11 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.tables import metadata
-from shared.db import BigId, DivisionCode, Instant, in_area, insert_ignoring, upsert
+from shared.db import BigId, DivisionCode, Instant, chunked, in_area, insert_ignoring, upsert
 from shared.scope import Area, Level
-
-CHUNK = 500
-"""Values of one IN list."""
 
 REGISTERED = "registered"
 
@@ -91,11 +87,8 @@ async def keep_division(tx: AsyncConnection, code: str, name: str, level: str, *
 
 
 async def known_divisions(tx: AsyncConnection, codes: Collection[str], area: Area) -> set[str]:
-    found: set[str] = set()
-    for few in _chunks(sorted(set(codes))):
-        query = select(divisions.c.code).where(divisions.c.code.in_(few), in_area(divisions.c.code, area))
-        found |= set((await tx.execute(query)).scalars())
-    return found
+    query = select(divisions.c.code).where(in_area(divisions.c.code, area))
+    return {row["code"] async for row in chunked(tx, query, divisions.c.code, codes)}
 
 
 async def divisions_of(
@@ -150,12 +143,10 @@ async def registered_among(
     tx: AsyncConnection, household_nos: Collection[str], area: Area, *, before: datetime | None
 ) -> dict[str, str]:
     """Household number → village code, of those that are on the register just before an instant, or now."""
-    found: dict[str, str] = {}
-    for few in _chunks(sorted(set(household_nos))):
-        query = select(statuses.c.household_no, statuses.c.division)
-        inside = (statuses.c.household_no.in_(few), _registered(before), in_area(statuses.c.division, area))
-        found |= {row.household_no: row.division for row in await tx.execute(query.where(*inside))}
-    return found
+    query = select(statuses.c.household_no, statuses.c.division)
+    query = query.where(_registered(before), in_area(statuses.c.division, area))
+    rows = chunked(tx, query, statuses.c.household_no, household_nos)
+    return {row["household_no"]: row["division"] async for row in rows}
 
 
 def _registered(before: datetime | None) -> ColumnElement[bool]:
@@ -163,7 +154,3 @@ def _registered(before: datetime | None) -> ColumnElement[bool]:
         return and_(statuses.c.status == REGISTERED, statuses.c.until.is_(None))
     still = statuses.c.until.is_(None) | (statuses.c.until >= before)
     return and_(statuses.c.status == REGISTERED, statuses.c.since < before, still)
-
-
-def _chunks(values: Sequence[Any]) -> list[Sequence[Any]]:
-    return [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]

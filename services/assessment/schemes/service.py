@@ -60,13 +60,15 @@ async def enter_weight(work: Work, order: WeightIn, match: Match) -> WeightOut:
     domain.require_weight(order.percent, _least(work, order.division, order.year, order.units), order.units)
     before = await store.find(work.tx, order.division, order.year, order.units, work.area)
     row: dict[str, Any] = {**order.model_dump(), "actor": work.caller.subject, "at": work.now}
+    row["version"] = 1 if before is None else before["version"] + 1
     if before is None:
-        await store.add(work.tx, row | {"version": 1})
+        done = await store.add(work.tx, row)
     else:
         match(before["version"])
-        if not await store.change(work.tx, row | {"version": before["version"] + 1}, version=before["version"]):
-            raise Stale("Somebody changed it since you read it. Read it again.")
-    return WeightOut(**row, version=1 if before is None else before["version"] + 1)
+        done = await store.change(work.tx, row, version=before["version"])
+    if not done:
+        raise Stale("Somebody changed it since you read it. Read it again.")
+    return WeightOut(**row)
 
 
 async def list_weights(work: Work, page: PageQuery, *, year: int | None) -> Page[WeightOut]:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, Integer, String, Table, insert, select, tuple_, update
+from sqlalchemy import Column, Integer, String, Table, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.tables import metadata
-from shared.db import DivisionCode, Instant, in_area
+from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
 
 weights = Table(
@@ -31,8 +31,9 @@ async def find(tx: AsyncConnection, division: str, year: int, units: str, area: 
     return dict(row) if row else None
 
 
-async def add(tx: AsyncConnection, row: Mapping[str, Any]) -> None:
-    await tx.execute(insert(weights).values(**row))
+async def add(tx: AsyncConnection, row: Mapping[str, Any]) -> bool:
+    """False when somebody else entered it at the same time."""
+    return (await tx.execute(insert_ignoring(tx, weights), dict(row))).rowcount == 1
 
 
 async def change(tx: AsyncConnection, row: Mapping[str, Any], *, version: int) -> bool:

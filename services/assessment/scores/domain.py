@@ -19,7 +19,7 @@ from services.assessment.schemes.domain import Formula, Indicator, Kind, Scheme
 from services.assessment.targets.domain import due_by
 from shared.errors import Refusal
 from shared.money import share_out
-from shared.scope import Area
+from shared.scope import Area, prefix_of
 
 EARLIEST = "2000-01"
 """A period before all facts: progress of money counts from the beginning."""
@@ -94,7 +94,8 @@ class Subject:
         if self.kind is Kind.TOWN or fact.type not in PLACE_BOUND:
             return True
         return any(
-            post.held_within(fact.on, fact.on) and Area.of([post.division]).covers(fact.division) for post in self.posts
+            fact.division.startswith(prefix_of(post.division)) and post.held_within(fact.on, fact.on)
+            for post in self.posts
         )
 
 
@@ -202,9 +203,14 @@ def score(
         planned = targets.get((subject.number, indicator.key)) if subject.kind is Kind.TOWN else None
         since = _since(indicator, period, planned is not None)
         inside = [fact for fact in facts if fact.type in indicator.events and since <= fact.period <= period]
-        his = [fact for fact in inside if subject.answers_for(fact)]
+        his: list[Fact] = []
+        strays: list[tuple[Fact, Bears]] = []
+        for fact in inside:
+            if subject.answers_for(fact):
+                his.append(fact)
+            else:
+                strays.append((fact, Bears.OUT_OF_PLACE))
         measured = _FORMULAS[indicator.formula](_Case(indicator, subject, period, his, register, planned))
-        strays = [(fact, Bears.OUT_OF_PLACE) for fact in inside if not subject.answers_for(fact)]
         indicators.append(_points(indicator, replace(measured, others=measured.others + strays)))
     return Score(subject, period, scheme, tuple(indicators))
 

@@ -1,5 +1,6 @@
 """Use cases of scores: compute them, say what a fact bears on, show, explain, appeal, confirm."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -113,9 +114,9 @@ async def compute(
     since = domain.windows(force.schemes.values(), period, [indicator for _, indicator in planned])
     facts = await evidence.evidence(work.tx, county, period, since=since, before=before, **narrow)
     facts = [fact for fact in facts if fact.event_id != leaving_out]
-    return domain.score_all(
-        subjects, force.schemes, period, facts, await _register(work, whole, period, facts, before=before), planned
-    )
+    known = await _register(work, whole, period, facts, before=before)
+    # A large county takes a second of computing: in a thread, so that others get the loop meanwhile.
+    return await asyncio.to_thread(domain.score_all, subjects, force.schemes, period, facts, known, planned)
 
 
 async def list_scores(
@@ -194,8 +195,7 @@ async def _run(work: Work, county: str, period: str, *, before: datetime | None)
     no = await store.next_no(work.tx, county)
     id = new_id()
     rows = []
-    for score in found:
-        digest = view.digest(score)
+    for score, digest in zip(found, await asyncio.to_thread(_digests, found), strict=True):
         previous = last.get(score.subject.key)
         if previous is not None and previous.digest == digest:
             continue
@@ -233,6 +233,10 @@ async def _run(work: Work, county: str, period: str, *, before: datetime | None)
     await store.add_run(work.tx, run)
     await store.add_scores(work.tx, rows)
     return RunOut.model_validate(run)
+
+
+def _digests(scores: Sequence[Score]) -> list[str]:
+    return [view.digest(score) for score in scores]
 
 
 def _publish(work: Work, score: Score, no: int) -> None:

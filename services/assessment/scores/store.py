@@ -1,5 +1,6 @@
 """Tables and queries of scores. Runs, scores and decisions are only ever added; the last version of a score is the one in force."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -29,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.assessment.register.store import divisions
 from services.assessment.tables import metadata
 from shared.append_only import protect
-from shared.db import DivisionCode, Instant, Json, in_area, insert_ignoring
+from shared.db import CHUNK, DivisionCode, Instant, Json, in_area, insert_ignoring
 from shared.scope import Area
 
 runs = Table(
@@ -159,8 +160,9 @@ async def last_of(tx: AsyncConnection, county: str, period: str) -> dict[str, La
 
 
 async def add_scores(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        await tx.execute(insert(scores), [dict(row) for row in rows])
+    for start in range(0, len(rows), CHUNK):
+        await tx.execute(insert(scores), [dict(row) for row in rows[start : start + CHUNK]])
+        await asyncio.sleep(0)
 
 
 async def find(
