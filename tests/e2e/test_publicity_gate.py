@@ -61,7 +61,7 @@ def published(copied: Copied) -> Iterator[Published]:
         yield Published(house, tranche["id"], notice["id"])
 
 
-@pytest.mark.rule("FND-031")
+@pytest.mark.rule("FND-028")
 def test_nobody_pays_before_the_days_are_over_or_while_an_objection_is_open(published: Published) -> None:
     """Day 9 of 10, day 10 with an open objection, and day 10 after its answer."""
     house, hands = published.house, published.house.driver
