@@ -227,7 +227,8 @@ PageDep = Annotated[PageQuery, Depends(_page)]
 
 def encode_cursor(*parts: str | int | UUID | date) -> str:
     """An opaque cursor of the sort key's values."""
-    return base64.urlsafe_b64encode(orjson.dumps(parts)).decode().rstrip("=")
+    # default: the UUIDs that asyncpg gives are a kind of their own
+    return base64.urlsafe_b64encode(orjson.dumps(parts, default=str)).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
