@@ -109,6 +109,19 @@ async def test_a_backend_of_another_area_matches_nobody_of_ours(prompted):
     assert (await other.post("/notify/v1/inbound", order)).json()["kind"] == "unmatched"
 
 
+async def test_the_text_of_a_report_stands_nowhere_in_the_clear(prompted):
+    """Neither in its column nor in the answer that is kept to be given again."""
+    answer = await prompted.gateway.post("/notify/v1/reports", {"cadre_no": "T", "text": "张三家已搬"})
+    assert "text" not in answer.json()
+    async with prompted.live.service.database.read() as tx:
+        for table in ("report", "idempotency", "outbox"):
+            rows = (await tx.exec_driver_sql(f"select * from {table}")).all()
+            assert rows
+            assert "张三家已搬" not in str(
+                [[c.decode(errors="replace") if isinstance(c, bytes) else c for c in row] for row in rows]
+            )
+
+
 async def test_a_report_from_the_app(prompted):
     answer = await prompted.gateway.post("/notify/v1/reports", {"cadre_no": "T", "text": "已完成"})
     assert (answer.status_code, answer.json()["channel"], answer.json()["on_time"]) == (201, "app", True)

@@ -11,7 +11,7 @@ from services.assessment.periods.domain import month_of, month_of_week
 from services.assessment.register import store as register
 from services.assessment.scores import service as scores
 from shared.consumer import NotYet
-from shared.errors import FieldError, Malformed, NotFound
+from shared.errors import NotFound
 from shared.events.base import Envelope
 from shared.events.funds import FundAllocated, TranchePaid
 from shared.events.notify import ReportMissed, ReportReceived
@@ -69,11 +69,11 @@ async def list_facts(
         type=type,
         cadre_no=cadre_no,
         period=period,
-        after=_after(page.after) if page.after else None,
+        after=tuple(decode_cursor(page.after, date, UUID)) if page.after else None,
         limit=page.limit + 1,
     )
     items, following = page_of(
-        [_out(row) for row in rows], page.limit, lambda fact: encode_cursor(fact.on.isoformat(), str(fact.event_id))
+        [_out(row) for row in rows], page.limit, lambda fact: encode_cursor(fact.on, fact.event_id)
     )
     return Page(items=items, next=following)
 
@@ -152,13 +152,3 @@ async def _load(work: Work, event_id: UUID) -> Any:
 def _out(row: Any) -> FactOut:
     zh, en = what(row["type"], row["unit"])
     return FactOut.model_validate({**row, "what": zh, "what_en": en}, extra="ignore")
-
-
-def _after(cursor: str) -> tuple[date, UUID]:
-    on, event_id = decode_cursor(cursor, str, str)
-    try:
-        return date.fromisoformat(on), UUID(event_id)
-    except ValueError:
-        raise Malformed(
-            "Take the cursor from the page before.", errors=[FieldError("after", "bad_cursor", "Not one of ours.")]
-        ) from None

@@ -72,10 +72,7 @@ async def enter_weight(work: Work, order: WeightIn, match: Match) -> WeightOut:
 
 
 async def list_weights(work: Work, page: PageQuery, *, year: int | None) -> Page[WeightOut]:
-    after = None
-    if page.after:
-        division, of_year, units = decode_cursor(page.after, str, int, str)
-        after = (division, of_year, units)
+    after = tuple(decode_cursor(page.after, str, int, str)) if page.after else None
     rows = await store.page(work.tx, work.area, year=year, after=after, limit=page.limit + 1)
     items, following = page_of(
         [WeightOut.model_validate(row) for row in rows],

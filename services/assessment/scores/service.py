@@ -132,10 +132,7 @@ async def list_scores(
 
 
 async def list_runs(work: Work, page: PageQuery, *, period: str | None) -> Page[RunOut]:
-    after = None
-    if page.after:
-        county, no = decode_cursor(page.after, str, int)
-        after = (county, no)
+    after = tuple(decode_cursor(page.after, str, int)) if page.after else None
     rows = await store.page_runs(work.tx, work.area, period=period, after=after, limit=page.limit + 1)
     items, following = page_of(
         [RunOut.model_validate(row) for row in rows], page.limit, lambda run: encode_cursor(run.county, run.no)

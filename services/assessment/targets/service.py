@@ -29,10 +29,7 @@ async def enter(work: Work, order: TargetsIn) -> TargetsOut:
 
 
 async def list_targets(work: Work, page: PageQuery, *, year: int | None, indicator: str | None) -> Page[TargetOut]:
-    after = None
-    if page.after:
-        division, of_year, of_indicator = decode_cursor(page.after, str, int, str)
-        after = (division, of_year, of_indicator)
+    after = tuple(decode_cursor(page.after, str, int, str)) if page.after else None
     rows = await store.page(work.tx, work.area, year=year, indicator=indicator, after=after, limit=page.limit + 1)
     items, following = page_of(
         [TargetOut.model_validate(row) for row in rows],

@@ -47,15 +47,12 @@ def open_phone(work: Work, phone: Phone) -> str:
 
 async def list_recipients(work: Work, page: PageQuery) -> Page[RecipientOut]:
     """Who holds which post today, and how he is reached."""
-    after = None
-    if page.after:
-        cadre_no, post, unit, since = decode_cursor(page.after, str, str, str, int)
-        after = (cadre_no, post, unit, date.fromordinal(max(1, min(since, date.max.toordinal()))))
+    after = tuple(decode_cursor(page.after, str, str, str, date)) if page.after else None
     rows = await store.list_recipients(work.tx, work.area, day=work.today, after=after, limit=page.limit + 1)
     items, following = page_of(
         [RecipientOut.model_validate(row, extra="ignore") for row in rows],
         page.limit,
-        lambda r: encode_cursor(r.cadre_no, r.post, r.unit, r.since.toordinal()),
+        lambda r: encode_cursor(r.cadre_no, r.post, r.unit, r.since),
     )
     return Page(items=items, next=following)
 

@@ -7,15 +7,13 @@ from shared.errors import NotFound
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.work import Work
 
-MAX_ROW = 1 << 62
-
 
 async def show(work: Work, cadre_no: str, page: PageQuery) -> Page[MessageOut]:
     """The messages on a cadre's phone, oldest first. Raises NotFound when he has none in the caller's area."""
     phone = (await contacts.phones_of(work.tx, [cadre_no], work.area)).get(cadre_no)
     if phone is None:
         raise NotFound("There is no phone of this cadre in your area.")
-    after = min(decode_cursor(page.after, int)[0], MAX_ROW) if page.after else 0
+    after = decode_cursor(page.after, int)[0] if page.after else 0
     rows = await store.of_phone(work.tx, phone.phone_index, after=after, limit=page.limit + 1)
     shown, following = page_of(rows, page.limit, lambda row: encode_cursor(row[0]))
     items = [MessageOut(text=text, parts=parts, received_at=at) for _, text, parts, at in shown]

@@ -6,7 +6,7 @@ from fastapi import Query
 
 from services.notify.replies import service
 from services.notify.replies.domain import InboundKind
-from services.notify.replies.schemas import InboundIn, InboundOut, InboundRow, ReportIn, ReportOut
+from services.notify.replies.schemas import InboundIn, InboundOut, InboundRow, ReportIn, ReportOut, ReportTaken
 from services.notify.weeks.domain import WEEK_PATTERN
 from shared.http import Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
@@ -35,7 +35,7 @@ async def list_inbound(
 
 
 @router.post("/reports", status_code=201, dependencies=[allow(Role.BACKEND, Role.POVERTY_OFFICE, *CHIEFS)])
-async def report(work: WorkDep, order: ReportIn) -> ReportOut:
+async def report(work: WorkDep, order: ReportIn) -> ReportTaken:
     """Report on the week (每周报告)."""
     return await service.report(work, order)
 

@@ -41,15 +41,22 @@ class ReportIn(In):
     )
 
 
-class ReportOut(BaseModel):
+class ReportTaken(BaseModel):
+    """That a report was taken. Its text is not said again: first answers are kept in clear, texts are sealed."""
+
     id: UUID
     cadre_no: str
     division: str
     week: str
     channel: Channel
-    text: str
     received_at: datetime
     on_time: bool
+
+
+class ReportOut(ReportTaken):
+    """A report as the office reads it."""
+
+    text: str
 
 
 class InboundRow(BaseModel):

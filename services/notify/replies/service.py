@@ -19,7 +19,7 @@ from services.notify.replies.domain import (
     TooLongAgo,
     WeekNotOpen,
 )
-from services.notify.replies.schemas import InboundIn, InboundOut, InboundRow, ReportIn, ReportOut
+from services.notify.replies.schemas import InboundIn, InboundOut, InboundRow, ReportIn, ReportOut, ReportTaken
 from services.notify.weeks.domain import WEEKS_BACK, fact_version, is_on_time, reported_week, week_after
 from services.notify.weeks.policy import PromptPolicy
 from shared.clock import business_date
@@ -78,7 +78,7 @@ async def receive(work: Work, message: InboundIn) -> InboundOut:
     return await _report_by_sms(work, row, cadre, message)
 
 
-async def report(work: Work, order: ReportIn) -> ReportOut:
+async def report(work: Work, order: ReportIn) -> ReportTaken:
     """A report from the app, or one the office took on the telephone. An official reports only for himself.
 
     Raises NotYourReport, NotFound, WeekNotOpen, AlreadyReported.
@@ -163,7 +163,7 @@ async def _report_by_sms(work: Work, row: dict[str, Any], cadre: Appointment, me
 
 async def _take(
     work: Work, cadre: Appointment, week: str, text: str, channel: Channel, *, at: datetime
-) -> ReportOut | None:
+) -> ReportTaken | None:
     """Enters the week's report and records the fact; None when there is one already."""
     schedule = PromptPolicy.of(work.policies, cadre.county, work.today).schedule
     id, on_time = new_id(), is_on_time(schedule, week, at)
@@ -188,7 +188,7 @@ async def _take(
         on_time=on_time,
     )
     work.record(received, division=cadre.division, version=fact_version(week, REPORT_STEP))
-    return _report_out(work, row)
+    return ReportTaken.model_validate(row, extra="ignore")
 
 
 async def _first_outcome(work: Work, message_ref: str) -> InboundOut:
