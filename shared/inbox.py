@@ -6,18 +6,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.clock import SystemClock
 from shared.db import insert_ignoring
 from shared.tables import inbox
 
 
-async def unseen(
-    tx: AsyncConnection, group: str, event_ids: Sequence[UUID], *, at: datetime | None = None
-) -> set[UUID]:
+async def unseen(tx: AsyncConnection, group: str, event_ids: Sequence[UUID], *, at: datetime) -> set[UUID]:
     """Enters the ids for the group and answers those that were not there before. One statement."""
     if not event_ids:
         return set()
-    at = at or SystemClock().now()
     rows = [{"group": group, "event_id": event_id, "seen_at": at} for event_id in dict.fromkeys(event_ids)]
     fresh = await tx.execute(insert_ignoring(tx, inbox).returning(inbox.c.event_id), rows)
     return set(fresh.scalars())

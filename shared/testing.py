@@ -79,7 +79,7 @@ class Running:
         )  # fmt: skip
         for _ in range(times):
             async with self.service.work() as work:
-                if envelope.id in await unseen(work.tx, f"daohu.{self.service.name}", [envelope.id]):
+                if envelope.id in await unseen(work.tx, f"daohu.{self.service.name}", [envelope.id], at=work.now):
                     for handler in self.service.handlers:
                         if handler.event.type_name == event.type_name:
                             await handler.run(work, type(event).read(event.model_dump_json().encode()), envelope)

@@ -497,10 +497,10 @@ async def test_members_of_a_group_share_the_work_and_each_event_takes_effect_onc
 async def test_the_inbox_answers_only_ids_it_sees_for_the_first_time_in_a_group(desk: Desk) -> None:
     one, two = new_id(), new_id()
     async with desk.database.write() as tx:
-        assert await unseen(tx, "g", [one, one]) == {one}
-        assert await unseen(tx, "g", [one, two]) == {two}
-        assert await unseen(tx, "other", [one]) == {one}
-        assert await unseen(tx, "g", []) == set()
+        assert await unseen(tx, "g", [one, one], at=NOW) == {one}
+        assert await unseen(tx, "g", [one, two], at=NOW) == {two}
+        assert await unseen(tx, "other", [one], at=NOW) == {one}
+        assert await unseen(tx, "g", [], at=NOW) == set()
 
 
 @pytest.mark.parametrize(
