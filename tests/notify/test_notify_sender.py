@@ -185,6 +185,17 @@ async def test_a_final_refusal_is_not_tried_again_and_is_an_alarm(monday):
     assert await monday.alarms() == ["prompt_failed"]
 
 
+async def test_a_resend_that_fails_again_is_an_alarm_again(monday):
+    gateway = Scripted(Rejected(permanent=True), Rejected(permanent=True))
+    await send(monday, gateway)
+    (alarm,) = (await monday.office.get("/notify/v1/alarms")).json()["items"]
+    await monday.office.post(f"/notify/v1/alarms/{alarm['id']}/acknowledgements")
+    prompt = await the_prompt(monday)
+    await monday.office.post(f"/notify/v1/prompts/{prompt['id']}/decisions", {"decision": "resend"})
+    await send(monday, gateway)
+    assert await monday.alarms() == ["prompt_failed"]
+
+
 async def test_a_passing_refusal_is_tried_up_to_the_limit(monday):
     gateway = Scripted(*[Rejected(permanent=False)] * (MAX_ATTEMPTS - 1))
     await send(monday, gateway)

@@ -124,7 +124,7 @@ async def expire(work: Work) -> None:
             await raise_alarm(
                 work,
                 AlarmKind.PROMPTS_MISSED,
-                f"{campaign}/{week}/{county}",
+                f"{campaign}/{week}/{county}/{work.today}",
                 division=county,
                 week=week,
                 campaign=campaign,
@@ -188,7 +188,8 @@ async def _move(work: Work, prompt: Prompt, to: Standing, **also: Any) -> bool:
         work.record(sent, division=prompt.division, version=fact_version(prompt.week, _STEP[prompt.campaign]))
     if to.state in (State.FAILED, State.UNKNOWN):
         kind = AlarmKind.PROMPT_FAILED if to.state is State.FAILED else AlarmKind.PROMPT_UNKNOWN
-        subject = f"{prompt.campaign}/{prompt.week}/{prompt.cadre_no}"
+        # With the attempt in it: a resend that fails again must be looked at again.
+        subject = f"{prompt.campaign}/{prompt.week}/{prompt.cadre_no}/{prompt.attempt}"
         await raise_alarm(
             work, kind, subject, division=prompt.division, week=prompt.week, cadre_no=prompt.cadre_no, reason=to.reason
         )
