@@ -75,7 +75,7 @@ entry = Table(
     Column("book", String(6), primary_key=True),
     Column("seq", BigInteger, primary_key=True, autoincrement=False),
     Column("kind", String(32), nullable=False),
-    Column("ref", String(500), nullable=False),
+    Column("ref", String(300), nullable=False),
     Column("once", String(300)),
     Column("request_hash", LargeBinary(32), nullable=False),
     Column("actor", String(300), nullable=False),

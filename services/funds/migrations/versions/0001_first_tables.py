@@ -198,7 +198,7 @@ def upgrade() -> None:
         sa.Column("book", sa.String(length=6), nullable=False),
         sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("ref", sa.String(length=500), nullable=False),
+        sa.Column("ref", sa.String(length=300), nullable=False),
         sa.Column("once", sa.String(length=300), nullable=True),
         sa.Column("request_hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("actor", sa.String(length=300), nullable=False),
