@@ -9,9 +9,8 @@ from services.assessment.register import store as register
 from services.assessment.schemes import service as schemes
 from services.assessment.schemes.domain import Kind
 from services.assessment.targets import store
-from services.assessment.targets.domain import TargetChanged
 from services.assessment.targets.schemas import ItemError, ItemResult, TargetIn, TargetOut, TargetsIn, TargetsOut
-from shared.errors import FieldError, Malformed, NotFound, Refusal
+from shared.errors import FieldError, Malformed, NotFound, Refusal, Stale
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.scope import Level, at_level
 from shared.work import Work
@@ -60,11 +59,11 @@ async def _enter(work: Work, target: TargetIn) -> int:
     _require_indicator(work, target)
     before = await store.find(work.tx, target.division, target.year, target.indicator, work.area)
     if (before["version"] if before else None) != target.version:
-        raise TargetChanged("Read the target and name the version you change; leave it out for a new one.")
+        raise Stale("Read the target and name the version you change; leave it out for a new one.")
     row = {**target.model_dump(), "actor": work.caller.subject, "at": work.now, "version": (target.version or 0) + 1}
     done = await (store.change(work.tx, row, version=before["version"]) if before else store.add(work.tx, row))
     if not done:
-        raise TargetChanged("Somebody changed it at the same time. Read it again.")
+        raise Stale("Somebody changed it at the same time. Read it again.")
     return OK if before else CREATED
 
 
