@@ -3,12 +3,12 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Request, Response
+from fastapi import Query, Response
 
 from services.notify.briefs import service
 from services.notify.briefs.schemas import BriefChange, BriefIn, BriefOut
 from services.notify.weeks.domain import WEEK_PATTERN
-from shared.http import Page, PageDep, Router, WorkDep, allow, etag
+from shared.http import MatchDep, Page, PageDep, Router, WorkDep, allow, etag
 from shared.roles import Role
 
 OFFICE = (Role.COUNTY_ADMIN, Role.POVERTY_OFFICE)
@@ -37,9 +37,9 @@ async def show(work: WorkDep, brief_id: UUID, response: Response) -> BriefOut:
 
 
 @router.put("/{brief_id}", dependencies=[allow(*OFFICE)])
-async def correct(work: WorkDep, brief_id: UUID, change: BriefChange, request: Request, response: Response) -> BriefOut:
+async def correct(work: WorkDep, brief_id: UUID, change: BriefChange, match: MatchDep, response: Response) -> BriefOut:
     """Correct the tasks, while no prompt carries them yet."""
-    return _tagged(await service.correct(work, brief_id, change, request), response)
+    return _tagged(await service.correct(work, brief_id, change, match), response)
 
 
 def _tagged(brief: BriefOut, response: Response) -> BriefOut:

@@ -3,8 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from fastapi import Request
-
 from services.notify.briefs import store
 from services.notify.briefs.domain import WEEKS_AHEAD, BriefExists, BriefInUse, NotACounty, WeekOver, WeekTooFar
 from services.notify.briefs.schemas import BriefChange, BriefIn, BriefOut
@@ -13,7 +11,7 @@ from services.notify.outbound.text import Language, parts, require_sendable
 from services.notify.weeks.domain import Campaign, week_after, week_of
 from services.notify.weeks.policy import PromptPolicy
 from shared.errors import NotFound, Stale
-from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of, require_match
+from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.scope import Level, level_of
 from shared.work import Work
@@ -49,10 +47,13 @@ async def enter(work: Work, order: BriefIn) -> BriefOut:
     return _out(work, row)
 
 
-async def correct(work: Work, brief_id: UUID, change: BriefChange, request: Request) -> BriefOut:
-    """Corrects the tasks before the prompts are made from them. Raises NotFound, Stale, TextTooLong, BriefInUse."""
+async def correct(work: Work, brief_id: UUID, change: BriefChange, match: Match) -> BriefOut:
+    """Corrects the tasks before the prompts are made from them.
+
+    Raises NotFound, PreconditionRequired, Stale, TextTooLong, BriefInUse.
+    """
     row = await _load(work, brief_id)
-    require_match(request, row["version"])
+    match(row["version"])
     _require_sendable(work, row["division"], row["week"], change.tasks)
     if await prompts.any_planned(work.tx, Campaign.WEEKLY, row["week"], row["division"]):
         raise BriefInUse(
