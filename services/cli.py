@@ -134,6 +134,9 @@ def import_file(
     accept_valid: Annotated[
         bool, typer.Option("--accept-valid", help="enter the good rows although others are wrong")
     ] = False,
+    division: Annotated[
+        str | None, typer.Option(help="whose import it is, when the token holds several divisions")
+    ] = None,
     template: Annotated[bool, typer.Option("--template", help="write the empty form to FILE instead")] = False,
     report: Annotated[Path | None, typer.Option(help="where to put the annotated sheet when rows are wrong")] = None,
 ) -> None:
@@ -160,7 +163,7 @@ def import_file(
             mode = "valid" if accept_valid else "all"
             answer = http.post(
                 base,
-                params={"mode": mode, "dry_run": dry_run},
+                params={"mode": mode, "dry_run": dry_run, **({"division": division} if division else {})},
                 content=data,
                 # A key of its own: the same file is judged anew when the register has changed since.
                 headers={"idempotency-key": str(new_id()), "content-type": "application/octet-stream"},
