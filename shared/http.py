@@ -80,6 +80,9 @@ class Route(APIRoute):
         self.gate = gates[0]
         self.takes = {parameter.alias for parameter in self.dependant.query_params} | _nested(self.dependant)
 
+    async def ahead(self, request: Request, caller: Caller) -> None:
+        """What a kind of route does before its transaction opens: long reading that needs no database."""
+
     def get_route_handler(self) -> Handle:
         answer = super().get_route_handler()
 
@@ -95,6 +98,7 @@ class Route(APIRoute):
                 )
             _require_no_nul(request.url.path, *request.query_params.values())
             await request.body()  # before the transaction: a slow sender must not hold the database
+            await self.ahead(request, caller)
             service = request.app.state.service
             if request.method in ("GET", "HEAD") or self.money:
                 if self.money:
@@ -168,8 +172,8 @@ def idempotency_ref(request: Request) -> str:
 class Router(APIRouter):
     """The router of a room. `money=True`: its routes post to the ledger and hold no transaction of their own."""
 
-    def __init__(self, *, prefix: str, tags: list[str], money: bool = False) -> None:
-        super().__init__(prefix=prefix, tags=list(tags), route_class=MoneyRoute if money else Route)
+    def __init__(self, *, prefix: str, tags: list[str], money: bool = False, route: type[Route] = Route) -> None:
+        super().__init__(prefix=prefix, tags=list(tags), route_class=MoneyRoute if money else route)
 
 
 def _work(request: Request) -> Work:

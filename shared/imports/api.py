@@ -6,11 +6,12 @@ from uuid import UUID
 
 from fastapi import Path, Query, Request, Response
 
-from shared.http import Router, WorkDep, allow
+from shared.http import Route, Router, WorkDep, allow
 from shared.imports import service
 from shared.imports.domain import Mode
 from shared.imports.kinds import ImportKind
 from shared.imports.schemas import ImportOut
+from shared.roles import Caller
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _BODY: dict[str, Any] = {
@@ -29,7 +30,14 @@ def router(name: str, offered: Sequence[ImportKind]) -> Router:
     """
     kinds = {kind.key: kind for kind in offered}
     importers = allow(*dict.fromkeys(role for kind in offered for role in kind.roles))
-    routes = Router(prefix=f"/{name}/v1/imports", tags=["imports"])
+
+    class ImportRoute(Route):
+        async def ahead(self, request: Request, caller: Caller) -> None:
+            if request.method == "POST":  # a large file takes seconds to read; nobody else's writing waits for it
+                key = request.path_params["kind"]
+                request.state.checked = await service.check(caller, kinds, key, await request.body())
+
+    routes = Router(prefix=f"/{name}/v1/imports", tags=["imports"], route=ImportRoute)
     Kind = Annotated[str, Path(max_length=40, description="one of: " + ", ".join(kinds))]
 
     @routes.post("/{kind}", status_code=201, dependencies=[importers], openapi_extra=_BODY)
@@ -44,9 +52,8 @@ def router(name: str, offered: Sequence[ImportKind]) -> Router:
         ] = None,
     ) -> ImportOut:
         """Import a file (导入): XLSX, or CSV in UTF-8 or GB18030. One wrong row and nothing is taken over, unless mode=valid."""
-        return await service.import_file(
-            work, kinds, kind, await request.body(), mode=mode, dry_run=dry_run, division=division
-        )
+        file = service.File(kinds[kind], await request.body(), request.state.checked)
+        return await service.import_file(work, file, mode=mode, dry_run=dry_run, division=division)
 
     @routes.get("/{import_id}", dependencies=[importers])
     async def show_import(work: WorkDep, import_id: UUID) -> ImportOut:

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from shared.imports.domain import Mode, State
 from shared.imports.kinds import ImportKind, Kinds, Tally
 from shared.imports.schemas import ImportOut, RowProblem
 from shared.pii import Vault
+from shared.roles import Caller
 from shared.sheets import Checked, RowError
 from shared.work import Work
 
@@ -24,20 +25,32 @@ KEPT_ERRORS = 10_000
 SEALED_COLUMN = "import_file.file"
 
 
-async def import_file(
-    work: Work, kinds: Kinds, key: str, data: bytes, *, mode: Mode, dry_run: bool, division: str | None = None
-) -> ImportOut:
-    """Checks a file (XLSX or CSV) and takes it over, or its good rows, or nothing.
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that was read and checked cell by cell, not yet against the database."""
+
+    kind: ImportKind
+    data: bytes
+    sheets: Sequence[Checked | None]
+
+
+async def check(caller: Caller, kinds: Kinds, key: str, data: bytes) -> list[Checked | None]:
+    """Reads and checks a file (XLSX or CSV) as this kind, off the loop and without the database.
+
+    Raises KindUnknown, NotYourLedger, and a WrongFile or FileTooLarge for a file that cannot be read as this kind.
+    """
+    return await asyncio.to_thread(_check, data, _kind(caller, kinds, key))
+
+
+async def import_file(work: Work, file: File, *, mode: Mode, dry_run: bool, division: str | None = None) -> ImportOut:
+    """Takes a checked file over, or its good rows, or nothing.
 
     A file with wrong rows is no refusal of the request: what became of it is recorded, with its report, and answered.
     `division`: whose import it is, for a caller of several; it decides who may read the report.
-    Raises KindUnknown, NotYourLedger, Malformed (division), and a WrongFile or FileTooLarge for a file that cannot be read as
-    this kind.
+    Raises Malformed (division).
     """
-    kind = _kind(work, kinds, key)
     division = work.caller.filing_division(division)
-    checked = await asyncio.to_thread(_check, data, kind)
-    prepared = await kind.prepare(work, checked)
+    prepared = await file.kind.prepare(work, file.sheets)
     errors = [error for sheet in prepared.sheets for error in sheet.errors]
     accepted = sum(len(sheet.valid) for sheet in prepared.sheets)
     rejected = sum(sheet.rejected for sheet in prepared.sheets)
@@ -45,7 +58,7 @@ async def import_file(
     tally = await prepared.write() if state == State.APPLIED else Tally()
     row = {
         "id": new_id(),
-        "kind": kind.key,
+        "kind": file.kind.key,
         "division": division,
         "mode": mode.value,
         "dry_run": dry_run,
@@ -60,7 +73,7 @@ async def import_file(
         "file_sealed": None,
     }
     if errors:
-        row["file_sealed"] = await asyncio.to_thread(_sealed, work.vault, data, row["id"])
+        row["file_sealed"] = await asyncio.to_thread(_sealed, work.vault, file.data, row["id"])
     await store.add(work.tx, **row)
     return _shown(work, row)
 
@@ -86,7 +99,7 @@ async def report(work: Work, kinds: Kinds, import_id: UUID) -> bytes:
 
 def template(work: Work, kinds: Kinds, key: str) -> bytes:
     """The empty workbook of a kind. Raises KindUnknown, NotYourLedger."""
-    return sheets.template(_kind(work, kinds, key).specs)
+    return sheets.template(_kind(work.caller, kinds, key).specs)
 
 
 def _check(data: bytes, kind: ImportKind) -> list[Checked | None]:
@@ -104,11 +117,11 @@ def _annotated(vault: Vault, sealed: str, row: dict[str, Any], kind: ImportKind)
     return sheets.annotate(data, kind.specs, errors, wrong_only=wrong_only)
 
 
-def _kind(work: Work, kinds: Kinds, key: str) -> ImportKind:
+def _kind(caller: Caller, kinds: Kinds, key: str) -> ImportKind:
     kind = kinds.get(key)
     if kind is None:
         raise domain.KindUnknown("There is no such kind of file. Ask for one of: " + ", ".join(kinds) + ".")
-    if not work.caller.has(*kind.roles):
+    if not caller.has(*kind.roles):
         raise domain.NotYourLedger(
             "Another office keeps this ledger. Ask for one of: " + ", ".join(kind.roles) + ".", needs=list(kind.roles)
         )
@@ -119,7 +132,7 @@ async def _row(work: Work, kinds: Kinds, import_id: UUID) -> dict[str, Any]:
     row = await store.find(work.tx, import_id, work.area)
     if row is None:
         raise domain.ImportUnknown("There is no such import in your area.")
-    _kind(work, kinds, row["kind"])
+    _kind(work.caller, kinds, row["kind"])
     return dict(row)
 
 
