@@ -33,7 +33,7 @@ format: .venv/ready
 contracts: .venv/ready  ## schemas, examples and docs/events.md from the event models
 	@$(BIN)/python -m shared.events write
 
-migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes"
+migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes" (or SERVICE=kit)
 	@$(BIN)/python -c 'from shared import migrate; migrate.new_revision("$(SERVICE)", "$(MESSAGE)")'
 
 lock:  ## both locks from pyproject.toml (needs uv)

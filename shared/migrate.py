@@ -1,9 +1,11 @@
 """Brings a service's tables up to date, on SQLite and PostgreSQL, and keeps money and audit rows append-only.
 
-Each service has its own folder of migrations and its own version table; `env.py` there is three lines.
+Each database has two lines of migrations: the kit's (shared/migrations, the same in all four) and its service's own
+(services/<name>/migrations). Each service has its own version table; `env.py` is a few lines.
 """
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,12 @@ from shared import tables
 from shared.append_only import ddl
 from shared.db import BigId, Database, Instant, Json
 
-ROOT = Path(__file__).parent.parent / "services"
+KIT = "kit"
+_SHARED = Path(__file__).parent
+_SERVICES = _SHARED.parent / "services"
 
 
-async def upgrade(database: Database, *, revision: str = "head") -> None:
+async def upgrade(database: Database, *, revision: str = "heads") -> None:
     """Runs what has not run yet. Two at once on PostgreSQL: the second waits."""
     async with database.writer.begin() as connection:
         await connection.run_sync(_upgrade, database.service, revision)
@@ -35,12 +39,18 @@ def _upgrade(connection: Connection, service: str, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-def _config(service: str) -> Config:
+def _folder(name: str) -> Path:
+    return (_SHARED if name == KIT else _SERVICES / name) / "migrations"
+
+
+def _config(name: str) -> Config:
+    folders = dict.fromkeys([_folder(name) / "versions", _folder(KIT) / "versions"])
     config = Config()
-    config.set_main_option("script_location", str(ROOT / service / "migrations"))
+    config.set_main_option("script_location", str(_folder(name)))
     config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", os.pathsep.join(map(str, folders)))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
-    config.attributes["service"] = service
+    config.attributes["service"] = name
     return config
 
 
@@ -89,21 +99,33 @@ async def drift(database: Database, metadata: MetaData) -> list[Any]:
         return await connection.run_sync(compare)
 
 
-def new_revision(service: str, message: str) -> None:
-    """Writes the next migration of a service from the difference between its code and an empty, migrated SQLite database."""
+def new_revision(name: str, message: str) -> None:
+    """Writes the next migration of a service, or of the kit (`kit`), from what its code has and the migrated tables have not.
+
+    When both changed, make the kit's first.
+    """
+    versions = _folder(name) / "versions"
+    number = len(list(versions.glob("*.py"))) + 1
+
+    def write_revision(connection: Connection) -> None:
+        _upgrade(connection, name, "heads")
+        config = _config(name)
+        config.attributes["connection"] = connection
+        command.revision(
+            config,
+            message,
+            autogenerate=True,
+            head=f"{name}@head" if number > 1 else "base",
+            branch_label=None if number > 1 else name,
+            version_path=str(versions),
+            rev_id=f"kit_{number:04d}" if name == KIT else f"{number:04d}",
+        )
 
     async def write() -> None:
         engine = create_async_engine("sqlite+inline:///:memory:")
         async with engine.begin() as connection:
-            await connection.run_sync(_upgrade, service, "head")
-            await connection.run_sync(_write_revision)
+            await connection.run_sync(write_revision)
         await engine.dispose()
-
-    def _write_revision(connection: Connection) -> None:
-        config = _config(service)
-        config.attributes["connection"] = connection
-        number = len(list((ROOT / service / "migrations" / "versions").glob("0*.py"))) + 1
-        command.revision(config, message, autogenerate=True, rev_id=f"{number:04d}")
 
     asyncio.run(write())
 

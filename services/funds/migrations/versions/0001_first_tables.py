@@ -8,123 +8,10 @@ from shared.migrate import append_only
 
 revision = "0001"
 down_revision = None
+branch_labels = ("funds",)
 
 
 def upgrade() -> None:
-    op.create_table(
-        "audit",
-        sa.Column("id", BigId, autoincrement=True, nullable=False),
-        sa.Column("at", Instant(), nullable=False),
-        sa.Column("actor", sa.String(length=100), nullable=False),
-        sa.Column("action", sa.String(length=64), nullable=False),
-        sa.Column("subject", sa.String(length=100), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=True),
-        sa.Column("facts", Json, nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
-        info={"append_only": True},
-    )
-    op.create_table(
-        "dead_letter",
-        sa.Column("id", BigId, autoincrement=True, nullable=False),
-        sa.Column("group", sa.String(length=100), nullable=False),
-        sa.Column("topic", sa.String(length=100), nullable=False),
-        sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column("offset", BigId, nullable=False),
-        sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column("headers", Json, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("state", sa.String(length=16), nullable=False),
-        sa.Column("error", sa.String(length=500), nullable=False),
-        sa.Column("tries", sa.Integer(), nullable=False),
-        sa.Column("at", Instant(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_dead_letter")),
-        sa.UniqueConstraint(
-            "group", "topic", "partition", "offset", name=op.f("uq_dead_letter_group_topic_partition_offset")
-        ),
-    )
-    with op.batch_alter_table("dead_letter", schema=None) as batch_op:
-        batch_op.create_index("ix_dead_letter_open", ["group", "topic", "key"], unique=False)
-
-    op.create_table(
-        "idempotency",
-        sa.Column("client", sa.String(length=100), nullable=False),
-        sa.Column("key", sa.String(length=100), nullable=False),
-        sa.Column("request_hash", sa.LargeBinary(), nullable=False),
-        sa.Column("status", sa.Integer(), nullable=False),
-        sa.Column("headers", Json, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("at", Instant(), nullable=False),
-        sa.PrimaryKeyConstraint("client", "key", name=op.f("pk_idempotency")),
-    )
-    with op.batch_alter_table("idempotency", schema=None) as batch_op:
-        batch_op.create_index("ix_idempotency_at", ["at"], unique=False)
-
-    op.create_table(
-        "import_file",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("kind", sa.String(length=40), nullable=False),
-        sa.Column("division", sa.String(length=12), nullable=False),
-        sa.Column("mode", sa.String(length=10), nullable=False),
-        sa.Column("dry_run", sa.Boolean(), nullable=False),
-        sa.Column("state", sa.String(length=10), nullable=False),
-        sa.Column("rows", sa.Integer(), nullable=False),
-        sa.Column("accepted", sa.Integer(), nullable=False),
-        sa.Column("rejected", sa.Integer(), nullable=False),
-        sa.Column("created", sa.Integer(), nullable=False),
-        sa.Column("changed", sa.Integer(), nullable=False),
-        sa.Column("unchanged", sa.Integer(), nullable=False),
-        sa.Column("errors", Json, nullable=False),
-        sa.Column("actor", sa.String(length=100), nullable=False),
-        sa.Column("at", Instant(), nullable=False),
-        sa.Column("file_sealed", sa.Text(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_import_file")),
-    )
-    with op.batch_alter_table("import_file", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_import_file_kept",
-            ["at"],
-            unique=False,
-            sqlite_where=sa.text("file_sealed IS NOT NULL"),
-            postgresql_where=sa.text("file_sealed IS NOT NULL"),
-        )
-
-    op.create_table(
-        "inbox",
-        sa.Column("group", sa.String(length=100), nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("seen_at", Instant(), nullable=False),
-        sa.PrimaryKeyConstraint("group", "event_id", name=op.f("pk_inbox")),
-    )
-    with op.batch_alter_table("inbox", schema=None) as batch_op:
-        batch_op.create_index("ix_inbox_seen_at", ["seen_at"], unique=False)
-
-    op.create_table(
-        "outbox",
-        sa.Column("id", BigId, autoincrement=True, nullable=False),
-        sa.Column("event_id", sa.Uuid(), nullable=False),
-        sa.Column("topic", sa.String(length=100), nullable=False),
-        sa.Column("key", sa.String(length=64), nullable=False),
-        sa.Column("type", sa.String(length=100), nullable=False),
-        sa.Column("headers", Json, nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("division", sa.String(length=12), nullable=False),
-        sa.Column("recorded_at", Instant(), nullable=False),
-        sa.Column("published_at", Instant(), nullable=True),
-        sa.Column("position", BigId, nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
-        sa.UniqueConstraint("event_id", name=op.f("uq_outbox_event_id")),
-        sa.UniqueConstraint("position", name=op.f("uq_outbox_position")),
-    )
-    with op.batch_alter_table("outbox", schema=None) as batch_op:
-        batch_op.create_index("ix_outbox_feed", ["topic", "position"], unique=False)
-        batch_op.create_index(
-            "ix_outbox_unpublished",
-            ["id"],
-            unique=False,
-            sqlite_where=sa.text("published_at IS NULL"),
-            postgresql_where=sa.text("published_at IS NULL"),
-        )
-
     op.create_table(
         "decision",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -140,7 +27,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decision")),
         sa.UniqueConstraint("subject", "act", name=op.f("uq_decision_subject_act")),
         sa.UniqueConstraint("subject", "place", name=op.f("uq_decision_subject_place")),
-        info={"append_only": True},
     )
     op.create_table(
         "division",
@@ -179,7 +65,6 @@ def upgrade() -> None:
         sa.CheckConstraint("may_overdraw or balance_fen >= 0", name=op.f("ck_ledger_account_covered")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_account")),
         sa.UniqueConstraint("book", "name", name=op.f("uq_ledger_account_book_name")),
-        info={"append_only": True},
     )
     with op.batch_alter_table("ledger_account", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_ledger_account_division"), ["division"], unique=False)
@@ -212,7 +97,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("book", "seq", name=op.f("pk_ledger_entry")),
         sa.UniqueConstraint("book", "once", name=op.f("uq_ledger_entry_book_once")),
         sa.UniqueConstraint("book", "ref", name=op.f("uq_ledger_entry_book_ref")),
-        info={"append_only": True},
     )
     with op.batch_alter_table("ledger_entry", schema=None) as batch_op:
         batch_op.create_index("ix_ledger_entry_division", ["book", "division", "seq"], unique=False)
@@ -226,7 +110,6 @@ def upgrade() -> None:
         sa.Column("division", sa.String(length=12), nullable=False),
         sa.Column("amount_fen", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("book", "seq", "line", name=op.f("pk_ledger_posting")),
-        info={"append_only": True},
     )
     with op.batch_alter_table("ledger_posting", schema=None) as batch_op:
         batch_op.create_index("ix_ledger_posting_account", ["account_id", "seq"], unique=False)
@@ -239,7 +122,6 @@ def upgrade() -> None:
         sa.Column("note", sa.Text(), nullable=False),
         sa.Column("signed_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("book", "size", name=op.f("pk_log_checkpoint")),
-        info={"volatile": True, "append_only": True},
     )
     op.create_table(
         "log_node",
@@ -248,7 +130,6 @@ def upgrade() -> None:
         sa.Column("place", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.PrimaryKeyConstraint("book", "level", "place", name=op.f("pk_log_node")),
-        info={"append_only": True},
     )
     op.create_table(
         "notice",
@@ -264,7 +145,6 @@ def upgrade() -> None:
         sa.Column("posted_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_notice")),
         sa.UniqueConstraint("subject", name=op.f("uq_notice_subject")),
-        info={"append_only": True},
     )
     with op.batch_alter_table("notice", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_notice_division"), ["division"], unique=False)
@@ -378,7 +258,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_tranche_project_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tranche")),
         sa.UniqueConstraint("tranche_no", name=op.f("uq_tranche_tranche_no")),
-        info={"append_only": True},
     )
     with op.batch_alter_table("tranche", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_tranche_division"), ["division"], unique=False)
@@ -397,13 +276,11 @@ def upgrade() -> None:
         sa.Column("shares", Json, nullable=False),
         sa.ForeignKeyConstraint(["tranche_id"], ["tranche.id"], name=op.f("fk_tranche_line_tranche_id")),
         sa.PrimaryKeyConstraint("tranche_id", "line", name=op.f("pk_tranche_line")),
-        info={"append_only": True},
     )
     with op.batch_alter_table("tranche_line", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_tranche_line_household_no"), ["household_no"], unique=False)
 
     append_only(
-        "audit",
         "decision",
         "notice",
         "tranche",

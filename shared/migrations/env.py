@@ -1,0 +1,5 @@
+from sqlalchemy import MetaData
+
+from shared import migrate
+
+migrate.run(MetaData())
