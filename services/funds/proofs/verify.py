@@ -171,7 +171,7 @@ def _members(data: bytes) -> tuple[dict[str, bytes], set[str]]:
                     members[info.filename] = archive.read(info)
                 except Exception:  # zlib, struct, zipfile … each has its own
                     damaged.add(info.filename)
-    except Exception:
+    except Exception:  # no zip at all, or one whose directory is broken: any of the same errors
         members.clear()
     if not any(bundle.entry_named(name) for name in members):
         # A zip without a good directory: the names inside it still say which entries it was about.
