@@ -21,6 +21,12 @@ class Settings(BaseSettings):
     policies: Path = Path(__file__).parent.parent / "policies"
     database_url: str = Field(default="", description="empty: an SQLite file of the service under `home`")
 
+    kafka_bootstrap_servers: str = Field(
+        default="", description="host:port[,…] of Apache Kafka; empty: a local bus in a file under `home`"
+    )
+    topic_partitions: int = Field(default=6, ge=1, description="of each topic that `daohu migrate` makes")
+    topic_replicas: int = Field(default=1, ge=1, description="of each partition; 3 where there are three brokers")
+
     pool_size: int = Field(default=10, description="PostgreSQL connections to read with, and as many to write with")
     max_body_bytes: int = Field(
         default=1 << 20, description="largest request body, in bytes; imports have their own limit"
