@@ -34,11 +34,11 @@ from shared.bus import LocalBus
 from shared.clock import MovableClock
 from shared.db import Database
 from shared.errors import NotFound, Refusal, Unavailable
-from shared.events.base import REGISTRY
 from shared.http import Gate, In
 from shared.roles import Role
 from shared.service import Service
 from shared.settings import Settings
+from shared.topics import all_topics
 
 SERVICES: dict[str, tuple[Any, type[Settings], Any]] = {
     "registry": (registry, RegistrySettings, registry_tables),
@@ -116,7 +116,7 @@ class Embedded:
             await migrate_all(**self.given)
             await self.bus.start()
             stack.push_async_callback(self.bus.stop)
-            await self.bus.create_topics(sorted({event.topic for event in REGISTRY.values()}))
+            await self.bus.create_topics(all_topics())
             for name, (create, kind, _) in SERVICES.items():
                 app = create(kind.of(**self.given), self.bus)
                 await stack.enter_async_context(app.router.lifespan_context(app))

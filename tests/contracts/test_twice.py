@@ -18,9 +18,10 @@ from shared import tables
 from shared.bus import LocalBus, Message
 from shared.clock import MovableClock
 from shared.events import assessment, funds, notify, registry
-from shared.events.base import REGISTRY, Envelope, Event
+from shared.events.base import Envelope, Event
 from shared.ids import new_id
 from shared.testing import COUNTY, START, TOWN, VILLAGE
+from shared.topics import all_topics
 
 HOUSEHOLD, PROJECT = UUID("01930000-0000-7000-8000-000000000001"), UUID("01930000-0000-7000-8000-000000000002")
 DAY = date(2016, 11, 7)
@@ -116,7 +117,7 @@ async def test_twice_delivered_once_done(service, name, tmp_path):
     MovableClock(tmp_path / "clock", START)
     bus = LocalBus(tmp_path / "bus.db")
     await bus.start()
-    await bus.create_topics(sorted({event.topic for event in REGISTRY.values()}))
+    await bus.create_topics(all_topics())
     app = create(kind(home=tmp_path, clock="movable", role="api"), bus)
     running = app.state.service
     async with running.database.write() as tx:
