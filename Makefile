@@ -24,14 +24,16 @@ lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m shared.events check
+	@$(BIN)/daohu openapi --check docs/openapi.json
 	@$(BIN)/python tests/lint_locks.py
 
 format: .venv/ready
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-contracts: .venv/ready  ## schemas, examples and docs/events.md from the event models
+contracts: .venv/ready  ## schemas, examples and docs/events.md from the event models, docs/openapi.json from the routes
 	@$(BIN)/python -m shared.events write
+	@$(BIN)/daohu openapi > docs/openapi.json
 
 migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes" (or SERVICE=kit)
 	@$(BIN)/python -c 'from shared import migrate; migrate.new_revision("$(SERVICE)", "$(MESSAGE)")'

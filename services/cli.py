@@ -307,6 +307,23 @@ def events_show(name: Annotated[str, typer.Argument(help="a type, for example re
     sys.stdout.write(json.dumps(contracts.schema_of(REGISTRY[name]), ensure_ascii=False, indent=2) + "\n")
 
 
+@app.command()
+def openapi(
+    check: Annotated[
+        Path | None,
+        typer.Option(help="compare with this file instead of printing; docs/openapi.json is the committed one"),
+    ] = None,
+) -> None:
+    """Print the APIs of all four services as one OpenAPI document. `make contracts` writes it to docs/openapi.json."""
+    from services.openapi import of_this_code
+
+    document = of_this_code()
+    if check is None:
+        sys.stdout.write(document.decode())
+    elif not check.exists() or check.read_bytes() != document:
+        raise fail(f"{check} is not what the routes say. Run: make contracts")
+
+
 @dlq_app.command("list")
 def dlq_list(home: Home = HOME) -> None:
     """List dead and parked events of all services."""

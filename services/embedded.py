@@ -24,6 +24,7 @@ from services.funds.tables import metadata as funds_tables
 from services.notify.app import create_app as notify
 from services.notify.settings import Settings as NotifySettings
 from services.notify.tables import metadata as notify_tables
+from services.openapi import combined
 from services.registry.app import create_app as registry
 from services.registry.settings import Settings as RegistrySettings
 from services.registry.tables import metadata as registry_tables
@@ -188,20 +189,3 @@ class Embedded:
     async def _quiet(self) -> None:
         while not all([await service.settled() for service in self.services]):  # noqa: ASYNC110 - four databases, no event
             await asyncio.sleep(QUIET_POLL_SECONDS)
-
-
-def combined(apps: dict[str, FastAPI]) -> dict[str, Any]:
-    """One OpenAPI document of several: schemas get their service's name in front, paths are distinct already."""
-    whole: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {"title": "Daohu 到户", "version": "1"},
-        "paths": {},
-        "components": {"schemas": {}},
-    }
-    for name, app in apps.items():
-        text = orjson.dumps(app.openapi()).decode().replace("#/components/schemas/", f"#/components/schemas/{name}.")
-        part = orjson.loads(text)
-        whole["paths"] |= part["paths"]
-        schemas = part.get("components", {}).get("schemas", {})
-        whole["components"]["schemas"] |= {f"{name}.{key}": schema for key, schema in schemas.items()}
-    return whole

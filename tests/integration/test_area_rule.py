@@ -24,11 +24,11 @@ from fastapi.routing import APIRoute
 from sqlalchemy import true
 
 from services.assessment.api import ROUTERS as ASSESSMENT
-from services.embedded import combined
 from services.funds.api import ROUTERS as FUNDS
 from services.funds.ledger import store as ledger
 from services.notify.api import ROUTERS as NOTIFY
 from services.notify.weeks import store as weeks
+from services.openapi import combined
 from services.registry.api import ROUTERS as REGISTRY
 from services.registry.households import store as households
 from services.registry.statistics import store as statistics
