@@ -35,12 +35,16 @@ contracts: .venv/ready  ## schemas, examples and docs/events.md from the event m
 	@$(BIN)/python -m shared.events write
 	@$(BIN)/daohu openapi > docs/openapi.json
 
+bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (about 30 minutes; bench/README.md)
+	@$(BIN)/python -m bench
+
 migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes" (or SERVICE=kit)
 	@$(BIN)/python -c 'from shared import migrate; migrate.new_revision("$(SERVICE)", "$(MESSAGE)")'
 
-lock:  ## both locks from pyproject.toml (needs uv)
+lock:  ## the locks from pyproject.toml (needs uv): uv's own, pip's, and the image's, which holds nothing for developing
 	uv lock -q
 	uv export -q --all-groups --no-emit-project --format requirements-txt -o requirements.lock
+	uv export -q --no-dev --no-emit-project --format requirements-txt -o deploy/requirements.lock
 
 clean:
 	rm -rf .venv .daohu .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,70 @@
+"""`python -m bench [module …] [--rounds N]`: measures, merges into results.json, prints the table. No module: all of them.
+
+Each module is a process of its own, so that none measures the memory, the caches or the garbage of another.
+"""
+
+import argparse
+import importlib
+import logging
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import structlog
+
+from bench import harness, results
+from bench.env import Env
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench")
+    parser.add_argument("modules", nargs="*", help="those to measure; default: all")
+    parser.add_argument("--rounds", type=int, help="instead of each case's own number")
+    parser.add_argument(
+        "--here", action="store_true", help="measure one module in this process (what the others are started with)"
+    )
+    given = parser.parse_args()
+    known = _known()
+    if unknown := set(given.modules) - set(known):
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    if given.here:
+        (name,) = given.modules
+        _measure(name, given.rounds)
+        return 0
+    failed = [name for name in given.modules or known if not _measured(name, given.rounds)]
+    rows = [row for row in results.read() if not given.modules or row["module"] in given.modules]
+    print("\n" + results.table(rows))
+    for name in failed:
+        print(f"\nFAILED {name}: its figures above, if any, are of an earlier run")
+    return 1 if failed else 0
+
+
+def _known() -> list[str]:
+    """The modules that say what their cases are."""
+    texts = {path.stem: path.read_text() for path in sorted(Path(__file__).parent.glob("*.py"))}
+    return [name for name, text in texts.items() if "\ndef cases(env: Env) -> list[Case]:" in text]
+
+
+def _measured(name: str, rounds: int | None) -> bool:
+    line = [sys.executable, "-m", "bench", "--here", name, *(["--rounds", str(rounds)] if rounds else [])]
+    return subprocess.run(line, check=False, cwd=results.ROOT).returncode == 0
+
+
+def _measure(name: str, rounds: int | None) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    module = importlib.import_module(f"bench.{name}")
+    rows = []
+    with Env() as env:
+        for case in module.cases(env):
+            started = time.monotonic()
+            result = harness.run(case, rounds)
+            rows.append(results.row(name, result))
+            print(
+                f"{results.line(rows[-1])} ({result.measured} rounds, {time.monotonic() - started:.0f} s)", flush=True
+            )
+    results.merge(name, rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
