@@ -4,32 +4,32 @@ Handbook: architecture.md 3 (failures). Delivery is at least once; the inbox mak
 """
 
 import asyncio
-import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import dead_letters, faults
-from shared.bus import Bus, BusError, Record, TopicPartition, came
+from shared.bus import Bus, BusError, Consumer, Record, TopicPartition, came
 from shared.clock import Clock, SystemClock
 from shared.db import Database
 from shared.dead_letters import DEAD, DISCARDED, PARKED, RETRIED, DeadLetter, list_dead, read_dead
-from shared.errors import Refusal
 from shared.events import assessment, funds, notify, registry
 from shared.events.base import REGISTRY, Envelope, Event
+from shared.failures import backoff, name_of, transient
 from shared.inbox import unseen
+from shared.topics import group_of
 
 if TYPE_CHECKING:
     from shared.work import Work
 
-__all__ = ["Group", "Handler", "NotYet", "TooManyDeadLetters", "list_dead", "read_dead", "transient"]
+__all__ = ["Group", "Handler", "Heard", "NotYet", "TooManyDeadLetters", "list_dead", "read_dead"]
 
 assert all((assessment, funds, notify, registry))  # imported so that REGISTRY knows every type
 
@@ -41,9 +41,6 @@ POLL_S = 0.25
 
 MAX_TRIES = 3
 """Of a handler, before its event is a dead letter."""
-
-BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.05, 5.0
-"""Between tries: first, then double each time, at most; jittered."""
 
 NOT_YET_S = 60.0
 """So long an event may wait for a fact it builds on (`NotYet`)."""
@@ -57,15 +54,41 @@ RATE_WINDOW, RATE_MAX_DEAD = 100, 20
 STOP_S = 10.0
 """A stop waits so long for the batch in hand."""
 
+SLOW_S = 30.0
+"""A loop that made no progress for so long is not healthy any more."""
+
+TAKEN, KNOWN, PASSED = "taken", "known", "passed over"
+"""What became of a record, beside dead and parked: it took effect, it had before, nobody here listens to it."""
+
 log = structlog.get_logger()
+
+Heard = tuple[Any, Envelope]
+"""An event and its envelope."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """What a service does when it hears of an event. `run` is called once for each event, in the order of its key."""
+    """What a service does when it hears of an event: one of the two, called once for each event, in the order of its key.
+
+    `run` takes one event. `batch` takes all of this type that came one after another, in one go, and records no facts: it is for
+    projections, which gain from writing many rows with one statement. It may be called with one.
+    """
 
     event: type[Event]
-    run: Callable[["Work", Any, Envelope], Awaitable[None]]
+    run: Callable[["Work", Any, Envelope], Awaitable[None]] | None = None
+    batch: Callable[["Work", Sequence[Heard]], Awaitable[None]] | None = None
+
+    def __post_init__(self) -> None:
+        assert (self.run is None) != (self.batch is None), "a handler takes one event, or a batch"
+
+    async def hear(self, work: "Work", heard: Sequence[Heard]) -> None:
+        """Several events only with `batch`."""
+        if self.batch is not None:
+            await self.batch(work, heard)
+            assert not work.facts, "what a batch handler records would not name its cause"
+        elif self.run is not None:
+            [(event, envelope)] = heard
+            await self.run(work, event, envelope)
 
 
 class NotYet(Exception):
@@ -111,20 +134,37 @@ class Group:
         *,
         clock: Clock | None = None,
         after_commit: Callable[[], None] = _nothing,
+        reader: Consumer | None = None,
     ) -> None:
-        self.name = f"daohu.{service_name}"
+        """`reader`: where the records come from, if not from the group's own place on the bus (a replay)."""
+        self.name = group_of(service_name)
         self._service, self._database, self._work_for = service_name, database, work_for
         self._clock, self._after_commit = clock or SystemClock(), after_commit
         self._handlers: dict[str, list[Handler]] = {}
         for handler in handlers:
             self._handlers.setdefault(handler.event.type_name, []).append(handler)
         self.topics = tuple(sorted({handler.event.topic for handler in handlers}))
-        self._consumer = bus.consumer(self.name, self.topics)
+        self._consumer = reader or bus.consumer(self.name, self.topics)
         self._trouble: dict[TopicPartition, _Trouble] = {}
         self._recent: deque[bool] = deque(maxlen=RATE_WINDOW)
         self._stopping, self._ended = asyncio.Event(), asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._busy = False
+        self.counts: Counter[str] = Counter()
+        """Records by what became of them, since this object was made."""
+        self.progress = 0
+        """Goes up with every poll and every event: what a watchdog looks at."""
+        self._progressed = monotonic()
+
+    def health(self) -> str:
+        """ "ok", or for how long a running loop has stood still."""
+        still = monotonic() - self._progressed
+        running = self._runner is not None and not self._ended.is_set()
+        return f"no progress for {still:.0f} s" if running and still > SLOW_S else "ok"
+
+    def _step(self) -> None:
+        self.progress += 1
+        self._progressed = monotonic()
 
     async def run(self) -> None:
         """Until `stop`. Raises TooManyDeadLetters."""
@@ -132,13 +172,14 @@ class Group:
         failures = 0
         try:
             while not self._stopping.is_set():
+                self._step()
                 try:
                     records = await self._consumer.poll(MAX_BATCH, self._resume())
                     failures = 0
                 except (BusError, OSError) as error:
                     failures += 1
                     log.warning("bus_waits", group=self.name, error=type(error).__name__, tries=failures)
-                    await came(self._stopping, _backoff(failures))
+                    await came(self._stopping, backoff(failures))
                     continue
                 if records:
                     self._busy = True
@@ -302,7 +343,7 @@ class Group:
                     return True
                 except Exception as failure:  # the database refuses this too: the record waits until it does not
                     log.error("not_buried", group=self.name, error=type(failure).__name__)
-        delay = _backoff(trouble.failures)
+        delay = backoff(trouble.failures)
         trouble.resume_at = now + (min(delay, NOT_YET_BACKOFF_S) if waits else delay)
         self._consumer.rewind(record.tp, record.offset)
         self._consumer.pause(record.tp)
@@ -317,6 +358,8 @@ class Group:
         async with self._database.write() as tx:
             await dead_letters.enter(tx, self.name, record, state=DEAD, error=_kind(error), tries=tries, at=now)
         self._recent.append(True)
+        self.counts[DEAD] += 1
+        self._after_commit()
         log.error(
             "dead_letter", group=self.name, topic=record.topic, partition=record.partition, offset=record.offset,
             error=_kind(error), tries=tries,
@@ -324,29 +367,46 @@ class Group:
 
     async def _transaction(self, records: Sequence[Record]) -> None:
         async with self._database.write() as tx:
-            await self._take(tx, records, shut=await dead_letters.shut_keys(tx, self.name))
+            became = await self._take(tx, records, shut=await dead_letters.shut_keys(tx, self.name))
+        self.counts += became
         self._after_commit()
 
-    async def _take(self, tx: AsyncConnection, records: Sequence[Record], *, shut: set[dead_letters.Key]) -> None:
+    async def _take(
+        self, tx: AsyncConnection, records: Sequence[Record], *, shut: set[dead_letters.Key]
+    ) -> Counter[str]:
+        """Answers how many of the records became what."""
         now = self._clock.now()
-        heard: list[tuple[Event, Envelope]] = []
+        heard: list[Heard] = []
+        parked = 0
         for record in records:
             if self._skips(record):
                 continue
-            if dead_letters.key_of(record) in shut:
+            if shut and dead_letters.key_of(record) in shut:
                 await dead_letters.enter(tx, self.name, record, state=PARKED, error="", tries=0, at=now)
+                parked += 1
             else:
                 heard.append(_read(record))
         fresh = await unseen(tx, self.name, [envelope.id for _, envelope in heard], at=now)
-        for event, envelope in heard:
-            if envelope.id not in fresh:
-                continue
-            fresh.discard(envelope.id)
-            work = self._work_for(tx, envelope)
-            for handler in self._handlers[envelope.type]:
-                await handler.run(work, event, envelope)
+        first: list[Heard] = []
+        for one in heard:
+            if one[1].id in fresh:
+                fresh.discard(one[1].id)
+                first.append(one)
+        for kind, many in groupby(first, key=lambda one: one[1].type):
+            await self._hear(tx, self._handlers[kind], list(many))
+        passed = len(records) - len(heard) - parked
+        return Counter({TAKEN: len(first), KNOWN: len(heard) - len(first), PARKED: parked, PASSED: passed})
+
+    async def _hear(self, tx: AsyncConnection, handlers: Sequence[Handler], heard: list[Heard]) -> None:
+        """Events of one type, in their order."""
+        together = all(handler.batch for handler in handlers)
+        for some in [heard] if together else ([one] for one in heard):
+            work = self._work_for(tx, some[0][1])
+            for handler in handlers:
+                await handler.hear(work, some)
                 faults.point(self._service, "in_handler")
             await work.flush()
+            self._step()
             await asyncio.sleep(0)  # inline SQLite never gives way by itself
 
     def _skips(self, record: Record) -> bool:
@@ -388,34 +448,4 @@ def _read(record: Record) -> tuple[Event, Envelope]:
 
 
 def _kind(error: Exception) -> str:
-    """What went wrong without the text of an unknown error, which may quote a person's data."""
-    if isinstance(error, _Unreadable):
-        return str(error)
-    return f"{type(error).__name__} {error.code}" if isinstance(error, Refusal) else type(error).__name__
-
-
-def _backoff(failures: int) -> float:
-    full: float = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(failures - 1, 10))
-    return full * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
-
-
-_SQLITE_PASSING = {5, 6, 7, 9, 10, 13, 14, 15}
-"""BUSY LOCKED NOMEM INTERRUPT IOERR FULL CANTOPEN PROTOCOL. The plain ERROR (1) is a wrong statement: it does not pass."""
-
-_POSTGRES_PASSING = {"08", "40", "53", "55", "57"}
-"""Classes of SQLSTATE: connection, serialization and deadlock, resources, locks, an operator's intervention."""
-
-
-def transient(error: Exception) -> bool:
-    """Whether the same thing may succeed later without anybody changing anything: database, network, bus."""
-    if isinstance(error, OSError | BusError | PoolTimeout):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return True
-    if (code := getattr(error.orig, "sqlite_errorcode", None)) is not None:
-        return code & 0xFF in _SQLITE_PASSING
-    if state := getattr(error.orig, "sqlstate", None):
-        return state[:2] in _POSTGRES_PASSING
-    return isinstance(error, OperationalError | InterfaceError)
+    return str(error) if isinstance(error, _Unreadable) else name_of(error)

@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.bus import Record
+from shared.bus import MAX_MESSAGE_BYTES, Record
 from shared.db import insert_ignoring
 from shared.errors import NotFound, Refusal
-from shared.tables import audit, dead_letter
+from shared.ids import new_id
+from shared.tables import audit, dead_letter, outbox
+from shared.topics import dead_letter_topic
 
 LIST_LIMIT = 500
 """Dead letters in one list, at most."""
@@ -101,7 +103,7 @@ async def hold_still(tx: AsyncConnection, group: str) -> None:
 async def enter(
     tx: AsyncConnection, group: str, record: Record, *, state: str, error: str, tries: int, at: datetime
 ) -> None:
-    """Keeps a record that was not taken. A redelivered one is there already."""
+    """Keeps a record that was not taken, and records it for the group's dead-letter topic. A redelivered one is there already."""
     row = {
         "group": group,
         "topic": record.topic,
@@ -116,7 +118,26 @@ async def enter(
         "tries": tries,
         "at": at,
     }
-    await tx.execute(insert_ignoring(tx, dead_letter), row)
+    if (await tx.execute(insert_ignoring(tx, dead_letter), row)).rowcount:
+        await tx.execute(outbox.insert(), _forwarded(row))
+
+
+def _forwarded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The letter as a row of the outbox: what was received, and in `dlq_…` headers where and why it stopped."""
+    headers, body = row["headers"], row["body"]
+    why = {f"dlq_{name}": str(row[name]) for name in ("topic", "partition", "offset", "error", "tries", "state")}
+    if len(body) > MAX_MESSAGE_BYTES:  # sent by someone with other limits than ours: the relay must not stop at it
+        body, why["dlq_body"] = b"", "left out: too large"
+    return {
+        "event_id": new_id(),
+        "topic": dead_letter_topic(row["topic"], row["group"]),
+        "key": row["key"],
+        "type": headers.get("ce_type", "")[:100],
+        "headers": {**headers, **why},
+        "body": body,
+        "division": headers.get("ce_division", "")[:12],
+        "recorded_at": row["at"],
+    }
 
 
 def key_of(record: Record) -> Key:

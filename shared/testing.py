@@ -19,12 +19,13 @@ from shared.app import Resources, build
 from shared.bus import LocalBus
 from shared.clock import MovableClock, county_instant
 from shared.consumer import Handler
-from shared.events.base import REGISTRY, Envelope, Event
+from shared.events.base import Envelope, Event
 from shared.ids import new_id
 from shared.inbox import unseen
 from shared.roles import Role
 from shared.service import Job, Service
 from shared.settings import Settings
+from shared.topics import all_topics
 
 COUNTY, TOWN, OTHER_TOWN = "610926000000", "610926100000", "610926101000"
 VILLAGE, OTHER_VILLAGE = "610926100201", "610926101201"
@@ -82,7 +83,7 @@ class Running:
                 if envelope.id in await unseen(work.tx, f"daohu.{self.service.name}", [envelope.id], at=work.now):
                     for handler in self.service.handlers:
                         if handler.event.type_name == event.type_name:
-                            await handler.run(work, type(event).read(event.model_dump_json().encode()), envelope)
+                            await handler.hear(work, [(type(event).read(event.model_dump_json().encode()), envelope)])
         return envelope.id
 
     async def recorded(self) -> list[tuple[str, dict[str, Any]]]:
@@ -127,7 +128,7 @@ async def running(
     MovableClock(settings.home / "clock", start)
     bus = LocalBus(settings.home / "bus.db")
     await bus.start()
-    await bus.create_topics(sorted({event.topic for event in REGISTRY.values()}))
+    await bus.create_topics(all_topics())
     service = Service(settings, bus, handlers=handlers, jobs=jobs)
     async with service.database.write() as tx:
         await tx.run_sync(tables.metadata.create_all)

@@ -21,9 +21,11 @@ from shared.ids import new_id
 from shared.pii import Vault
 from shared.policy import PolicyBook
 from shared.scope import Level
+from shared.topics import dead_letter_topic
 from shared.work import SYSTEM, Work
 
 TOPIC = DivisionRecorded.topic
+DEAD_LETTERS = dead_letter_topic(TOPIC, "daohu.funds")
 TOWNS = [f"6109261{n:02d}000" for n in range(11)]
 NOW = datetime(2016, 11, 1, 1, tzinfo=UTC)
 DEADLINE_S = 20.0
@@ -77,6 +79,11 @@ class Desk:
         async with self.database.read() as tx:
             return len((await tx.execute(select(table))).all())
 
+    async def recorded(self) -> int:
+        """Facts of this service in its outbox, without the dead letters that are on their way to their topic."""
+        async with self.database.read() as tx:
+            return len((await tx.execute(select(tables.outbox).where(tables.outbox.c.topic == TOPIC))).all())
+
     async def letters(self) -> list[tuple[str, str]]:
         async with self.database.read() as tx:
             return [(letter.state, name_of(letter.body)) for letter in await list_dead(tx)]
@@ -125,7 +132,7 @@ async def new_desk(url: str, bus: LocalBus | None = None) -> AsyncIterator[Desk]
         await tx.run_sync(tables.metadata.create_all)
         await tx.run_sync(metadata.create_all)
     await bus.start()
-    await bus.create_topics([TOPIC, HouseholdRecorded.topic])
+    await bus.create_topics([TOPIC, HouseholdRecorded.topic, DEAD_LETTERS])
     yield Desk(database, bus)
     await bus.stop()
     await database.close()

@@ -21,21 +21,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, text
 
-from shared import consumer, tables
+from shared import consumer, failures, tables
 from shared.bus import CommitRefused, LocalBus, Message
-from shared.consumer import NotYet, TooManyDeadLetters, list_dead, read_dead, transient
+from shared.consumer import NotYet, TooManyDeadLetters, list_dead, read_dead
 from shared.db import Database
 from shared.dead_letters import NotTheDeadOne
 from shared.errors import NotFound, Refusal
 from shared.events.registry import DivisionRecorded, HouseholdRecorded
+from shared.failures import transient
 from shared.ids import new_id
 from shared.inbox import unseen
 
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consumer, "BACKOFF_FIRST_S", 0.001)
-    monkeypatch.setattr(consumer, "BACKOFF_MAX_S", 0.01)
+    monkeypatch.setattr(failures, "BACKOFF_FIRST_S", 0.001)
+    monkeypatch.setattr(failures, "BACKOFF_MAX_S", 0.01)
     monkeypatch.setattr(consumer, "POLL_S", 0.02)
 
 
@@ -454,4 +455,4 @@ async def test_whatever_fails_each_key_is_taken_once_and_in_order(
             expected = [f"{n}" for n, (k, _, _) in enumerate(events) if k == key]
             assert await desk.effects(TOWNS[key]) == expected
         assert await desk.letters() == []
-        assert await desk.count(tables.outbox) == len(events)
+        assert await desk.recorded() == len(events)
