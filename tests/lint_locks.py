@@ -1,4 +1,4 @@
-"""The two locks name the same packages in the same versions, and neither names an address of its own."""
+"""The locks name the same packages in the same versions, and none names an address of its own."""
 
 import re
 import sys
@@ -7,6 +7,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
+EXPORTED = ("requirements.lock", "deploy/requirements.lock")
+"""What pip reads: everything for developing, and what the image holds."""
+
 
 def main() -> int:
     locked = {
@@ -14,20 +17,26 @@ def main() -> int:
         for p in tomllib.loads((ROOT / "uv.lock").read_text())["package"]
         if p["name"] != "daohu"
     }
-    text = (ROOT / "requirements.lock").read_text()
+    wrong = [line for lock in EXPORTED for line in wrong_in(lock, locked)]
+    for line in wrong:
+        sys.stderr.write(f"{line}; run `make lock`\n")
+    return 1 if wrong else 0
+
+
+def wrong_in(lock: str, locked: dict[str, str]) -> list[str]:
+    """What is not as uv.lock says in one of the exported ones."""
+    text = (ROOT / lock).read_text()
     exported = dict(re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", text, re.MULTILINE))
     wrong = [
-        f"{name}: uv.lock {locked.get(name)}, requirements.lock {version}"
+        f"{name}: uv.lock {locked.get(name)}, {lock} {version}"
         for name, version in exported.items()
         if locked.get(name) != version
     ]
     if "--index-url" in text or "--find-links" in text or "://" in re.sub(r"^\s*#.*$", "", text, flags=re.MULTILINE):
-        wrong.append("requirements.lock names an address")
+        wrong.append(f"{lock} names an address")
     if len(exported) < 20:
-        wrong.append("requirements.lock is not what `make lock` writes")
-    for line in wrong:
-        sys.stderr.write(f"{line}; run `make lock`\n")
-    return 1 if wrong else 0
+        wrong.append(f"{lock} is not what `make lock` writes")
+    return wrong
 
 
 if __name__ == "__main__":

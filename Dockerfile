@@ -1,0 +1,27 @@
+# One image for every process of Daohu; the command says which (docker-compose.yml).
+FROM python:3.11-slim AS packages
+RUN python -m venv /opt/daohu
+COPY deploy/requirements.lock /tmp/
+RUN /opt/daohu/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
+        -r /tmp/requirements.lock \
+    && /opt/daohu/bin/pip uninstall --yes --quiet pip setuptools
+
+FROM python:3.11-slim
+# the number, not the name: volumes and orchestrators compare numbers
+RUN groupadd --gid 10001 daohu && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent daohu \
+    && install -d -o daohu -g daohu -m 0750 /var/lib/daohu
+COPY --from=packages /opt/daohu /opt/daohu
+COPY services /app/services
+COPY shared /app/shared
+COPY demo /app/demo
+COPY policies /app/policies
+COPY data /app/data
+COPY --chmod=755 deploy/daohu /usr/local/bin/daohu
+ENV PATH=/opt/daohu/bin:$PATH PYTHONPATH=/app PYTHONUNBUFFERED=1 DAOHU_HOME=/var/lib/daohu
+# compiled once here: the file system is read-only later, and every process would compile it again
+RUN python -m compileall -q -j 0 /app /opt/daohu/lib
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8000
+ENTRYPOINT ["daohu"]
+CMD ["--help"]
