@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.auth import TokenMiddleware
 from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, TooLarge, Unavailable
+from shared.http import Directory
 from shared.service import Service
 
 PROBLEM = "application/problem+json"
@@ -41,6 +42,7 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(service.database.close)
+            app.router.middleware_stack = Directory(app.router)
             for name, opened in (resources or {}).items():
                 setattr(app.state, name, await stack.enter_async_context(opened(service)))
             await service.start()
@@ -54,7 +56,7 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
     )
     app.state.service = service
     for router in routers:
-        app.include_router(router)
+        app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly
     _health(app, service, prefix)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -70,7 +72,8 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
         max_import=settings.max_import_bytes,
         seconds=settings.request_seconds,
     )
-    app.add_middleware(AccessLog, log=service.log)
+    if settings.log_level == "DEBUG":
+        app.add_middleware(AccessLog, log=service.log)
     return app
 
 
@@ -176,7 +179,7 @@ class Limits:
             await self.app(scope, receive, send)
             return
         limit = self.max_import if "/imports/" in scope["path"] else self.max_body
-        length = dict(scope["headers"]).get(b"content-length", b"0")
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         too_large = TooLarge(f"Send at most {limit} bytes.", limit_bytes=limit)
         if not length.isdigit() or int(length) > limit:
             await problem(too_large)(scope, receive, send)

@@ -14,9 +14,12 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
+from starlette.datastructures import QueryParams
+from starlette.types import Receive, Scope, Send
 
 from shared import idempotency
 from shared.errors import FieldError, Forbidden, Malformed, PreconditionRequired, Stale, Unauthenticated
@@ -39,8 +42,8 @@ class Gate:
     def __init__(self, roles: frozenset[Role], reason: str = "") -> None:
         self.roles, self.reason = roles, reason
 
-    def __call__(self) -> None:
-        """The check itself runs before the transaction opens, in `Route`; as a dependency this only marks the route."""
+    async def __call__(self) -> None:
+        """Nothing: as a dependency a gate marks its route, which asks `admit` before the transaction opens."""
 
     def admit(self, request: Request) -> Caller:
         """The caller. Raises Unauthenticated or Forbidden; everybody passes a public route, as nobody."""
@@ -78,35 +81,45 @@ class Route(APIRoute):
         gates = [d.dependency for d in self.dependencies if isinstance(d.dependency, Gate)]
         assert len(gates) == 1, f"{path}: say who may call it: dependencies=[allow(…)] or [public(reason)]"
         self.gate = gates[0]
+        self.dependant.dependencies = [d for d in self.dependant.dependencies if d.call is not self.gate]
+        self.works = _asks(self.dependant, _work)
         self.takes = {parameter.alias for parameter in self.dependant.query_params} | _nested(self.dependant)
 
     async def ahead(self, request: Request, caller: Caller) -> None:
         """What a kind of route does before its transaction opens: long reading that needs no database."""
+
+    def _require_known(self, query: QueryParams) -> None:
+        if unknown := set(query) - self.takes:
+            raise Malformed(
+                "This address does not know these filters; nothing was searched.",
+                errors=[
+                    FieldError(name, "unknown_parameter", "Remove it or correct its name.") for name in sorted(unknown)
+                ],
+            )
+        _require_no_nul(*query.values())
 
     def get_route_handler(self) -> Handle:
         answer = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
             caller = self.gate.admit(request)
-            if unknown := set(request.query_params) - self.takes:
-                raise Malformed(
-                    "This address does not know these filters; nothing was searched.",
-                    errors=[
-                        FieldError(name, "unknown_parameter", "Remove it or correct its name.")
-                        for name in sorted(unknown)
-                    ],
-                )
-            _require_no_nul(request.url.path, *request.query_params.values())
-            await request.body()  # before the transaction: a slow sender must not hold the database
+            _require_no_nul(request.scope["path"])
+            if request.scope["query_string"]:
+                self._require_known(request.query_params)
+            reads = request.method in ("GET", "HEAD")
+            if not reads:
+                await request.body()  # before the transaction: a slow sender must not hold the database
             await self.ahead(request, caller)
             service = request.app.state.service
-            if request.method in ("GET", "HEAD") or self.money:
-                if self.money:
-                    _key(request)
-                async with service.work(caller, write=False, request=request) as work:
-                    request.state.work = work
-                    return await answer(request)
-            return await _once(service, caller, request, answer)
+            if not (reads or self.money):
+                return await _once(service, caller, request, answer)
+            if self.money:
+                _key(request)
+            if not self.works:
+                return await answer(request)
+            async with service.work(caller, write=False, request=request) as work:
+                request.state.work = work
+                return await answer(request)
 
         return handle
 
@@ -115,7 +128,31 @@ class MoneyRoute(Route):
     money = True
 
 
-def _nested(dependant: Any) -> set[str]:
+class Directory:
+    """Takes a request to the routes of its collection (`/funds/v1/tranches`), past which all others would be tried in turn."""
+
+    def __init__(self, everything: APIRouter) -> None:
+        self.everything = everything
+        self._shelves: dict[str, APIRouter] = {}
+        for route in everything.routes:
+            path = getattr(route, "path", "")
+            assert "{" not in _shelf(path), f"{path}: the first three parts of an address are words"
+            self._shelves.setdefault(_shelf(path), APIRouter()).routes.append(route)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        shelf = self._shelves.get(_shelf(scope["path"])) if scope["type"] == "http" else None
+        await (shelf or self.everything).app(scope, receive, send)
+
+
+def _shelf(path: str) -> str:
+    return "/".join(path.split("/", 4)[:4])
+
+
+def _asks(dependant: Dependant, call: Callable[..., Any]) -> bool:
+    return any(inner.call is call or _asks(inner, call) for inner in dependant.dependencies)
+
+
+def _nested(dependant: Dependant) -> set[str]:
     names: set[str] = set()
     for inner in dependant.dependencies:
         names |= {parameter.alias for parameter in inner.query_params} | _nested(inner)
@@ -176,7 +213,7 @@ class Router(APIRouter):
         super().__init__(prefix=prefix, tags=list(tags), route_class=MoneyRoute if money else route)
 
 
-def _work(request: Request) -> Work:
+async def _work(request: Request) -> Work:
     work: Work = request.state.work
     return work
 
@@ -220,7 +257,7 @@ class PageQuery:
     after: str | None
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE,
     after: Annotated[str | None, Query(max_length=MAX_CURSOR, description="the `next` of the page before")] = None,
 ) -> PageQuery:
@@ -281,7 +318,7 @@ Match = Callable[[int], None]
 """Called with the current version by the use case that has loaded it: refuses a change made from another one."""
 
 
-def _match(request: Request) -> Match:
+async def _match(request: Request) -> Match:
     return lambda version: require_match(request, version)
 
 
