@@ -11,6 +11,8 @@ from typing import Any
 
 import structlog
 
+from shared import telemetry
+
 # ASCII borders: between Chinese characters a number is one all the same, within an id or a hash it is not.
 _NUMBERS = re.compile(
     r"(?<![0-9A-Za-z_-])(?:\d{17}[\dXx](?:\d\d(?:[0-9Bb]{2})?)?|(?:\+?(?:00)?86)?1[3-9]\d{9}|\d{16,19})(?![0-9A-Za-z_-])"
@@ -34,11 +36,27 @@ def without_numbers(_: Any, __: str, entry: MutableMapping[str, Any]) -> Mutable
     return {key: _cut(value) for key, value in entry.items()}
 
 
+def with_trace(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Names the trace and the span at work, so that a line is found from a trace and a trace from a line."""
+    if (at := telemetry.ids()) is not None:
+        entry["trace_id"], entry["span_id"] = at
+    return entry
+
+
+class Foreign(logging.Handler):
+    """What libraries log, as lines of the same kind. Of an exception the type is named: its text may quote a person's data."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = {"error": record.exc_info[0].__name__} if record.exc_info and record.exc_info[0] else {}
+        structlog.get_logger(library=record.name).log(record.levelno, "library", said=record.getMessage(), **error)
+
+
 def configure_logs(level: str = "INFO") -> None:
-    """JSON lines on standard error; standard output stays for the answers of commands."""
+    """JSON lines on standard error; standard output stays for the answers of commands. Libraries are heard from WARNING on."""
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
+        with_trace,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         without_numbers,
@@ -50,6 +68,7 @@ def configure_logs(level: str = "INFO") -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logging.basicConfig(handlers=[Foreign()], level=logging.WARNING, force=True)
 
 
 def log(service: str) -> Any:
