@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -61,26 +62,25 @@ async def append(tx: AsyncConnection, facts: Sequence[Fact]) -> None:
 
     Raises ValueError for an event over MAX_MESSAGE_BYTES: a bus would refuse it for ever.
     """
-    if not facts:
-        return
-    rows = []
-    for fact in facts:
-        body = fact.event.model_dump_json().encode()
-        if len(body) > MAX_MESSAGE_BYTES:
-            raise ValueError(f"{fact.envelope.type}: {len(body)} bytes, allowed are {MAX_MESSAGE_BYTES}")
-        rows.append(
-            {
-                "event_id": fact.envelope.id,
-                "topic": fact.event.topic,
-                "key": fact.envelope.subject,
-                "type": fact.envelope.type,
-                "headers": fact.envelope.headers(),
-                "body": body,
-                "division": fact.envelope.division,
-                "recorded_at": fact.envelope.time,
-            }
-        )
-    await tx.execute(outbox.insert(), rows)
+    if facts:
+        await tx.execute(outbox.insert(), [row_of(fact) for fact in facts])
+
+
+def row_of(fact: Fact) -> dict[str, Any]:
+    """A fact as its row of the outbox. Raises ValueError as `append` does; the ledger writes these rows by a statement of its own."""
+    body = fact.event.model_dump_json().encode()
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise ValueError(f"{fact.envelope.type}: {len(body)} bytes, allowed are {MAX_MESSAGE_BYTES}")
+    return {
+        "event_id": fact.envelope.id,
+        "topic": fact.event.topic,
+        "key": fact.envelope.subject,
+        "type": fact.envelope.type,
+        "headers": fact.envelope.headers(),
+        "body": body,
+        "division": fact.envelope.division,
+        "recorded_at": fact.envelope.time,
+    }
 
 
 @dataclass(frozen=True, slots=True)
