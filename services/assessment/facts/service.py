@@ -1,5 +1,6 @@
 """Use cases of evidence: hear what happened, show it, withdraw it."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -21,41 +22,61 @@ from shared.scope import Area
 from shared.work import Work
 
 
-async def hear_visit(work: Work, event: VisitRecorded, envelope: Envelope) -> None:
-    """A visit (走访) counts for its household, of its town and its cadre. Raises NotYet before the household was heard of."""
-    household = await register.find_household(work.tx, event.household_id)
-    if household is None:
-        raise NotYet
-    await _add(
-        work, envelope, event.division, household.household_no, event.visited_on, Counts.DONE, cadre_no=event.cadre_no
-    )
+async def hear_visits(work: Work, heard: Sequence[tuple[VisitRecorded, Envelope]]) -> None:
+    """A visit (走访) counts for its household, of its town and its cadre. Raises NotYet before its household was heard of."""
+    numbers = await register.household_numbers(work.tx, [event.household_id for event, _ in heard])
+    found = []
+    for event, envelope in heard:
+        if (household_no := numbers.get(event.household_id)) is None:
+            raise NotYet
+        fact = _fact(envelope, event.division, household_no, event.visited_on, Counts.DONE, cadre_no=event.cadre_no)
+        found.append(fact)
+    await store.add(work.tx, found)
 
 
-async def hear_case(work: Work, event: HouseholdIdentified | HouseholdExited, envelope: Envelope) -> None:
+async def hear_cases(work: Work, heard: Sequence[tuple[HouseholdIdentified | HouseholdExited, Envelope]]) -> None:
     """A household was identified (识别) or exited (脱贫退出)."""
-    await _add(work, envelope, event.division, event.household_no, event.decided_on, Counts.DONE)
-
-
-async def hear_allocation(work: Work, event: FundAllocated, envelope: Envelope) -> None:
-    """Allocated money (资金分配) is due to be paid."""
-    await _add(
-        work, envelope, event.division, event.project_no, event.allocated_on, Counts.DUE, quantity=event.amount_fen
+    await store.add(
+        work.tx,
+        [_fact(envelope, e.division, e.household_no, e.decided_on, Counts.DONE) for e, envelope in heard],
     )
 
 
-async def hear_payment(work: Work, event: TranchePaid, envelope: Envelope) -> None:
+async def hear_allocations(work: Work, heard: Sequence[tuple[FundAllocated, Envelope]]) -> None:
+    """Allocated money (资金分配) is due to be paid."""
+    await store.add(
+        work.tx,
+        [
+            _fact(envelope, e.division, e.project_no, e.allocated_on, Counts.DUE, quantity=e.amount_fen)
+            for e, envelope in heard
+        ],
+    )
+
+
+async def hear_payments(work: Work, heard: Sequence[tuple[TranchePaid, Envelope]]) -> None:
     """Money was paid to households (资金拨付到户)."""
-    await _add(work, envelope, event.division, event.project_no, event.paid_on, Counts.DONE, quantity=event.amount_fen)
+    await store.add(
+        work.tx,
+        [
+            _fact(envelope, e.division, e.project_no, e.paid_on, Counts.DONE, quantity=e.amount_fen)
+            for e, envelope in heard
+        ],
+    )
 
 
-async def hear_report(work: Work, event: ReportReceived, envelope: Envelope) -> None:
+async def hear_reports(work: Work, heard: Sequence[tuple[ReportReceived, Envelope]]) -> None:
     """A weekly report (每周报告). A late one is no more than due. Source: NTF-003, NTF-004."""
-    counts = Counts.DONE if event.on_time else Counts.DUE
-    await _add_week(work, envelope, event, event.received_on, counts)
+    await store.add(
+        work.tx,
+        [
+            _week_fact(envelope, event, event.received_on, Counts.DONE if event.on_time else Counts.DUE)
+            for event, envelope in heard
+        ],
+    )
 
 
-async def hear_missed_report(work: Work, event: ReportMissed, envelope: Envelope) -> None:
-    await _add_week(work, envelope, event, event.due_on, Counts.DUE)
+async def hear_missed_reports(work: Work, heard: Sequence[tuple[ReportMissed, Envelope]]) -> None:
+    await store.add(work.tx, [_week_fact(envelope, event, event.due_on, Counts.DUE) for event, envelope in heard])
 
 
 async def list_facts(
@@ -108,15 +129,12 @@ async def _effects(work: Work, row: Any) -> list[EffectOut]:
     ]
 
 
-async def _add_week(
-    work: Work, envelope: Envelope, event: ReportReceived | ReportMissed, on: date, counts: Counts
-) -> None:
+def _week_fact(envelope: Envelope, event: ReportReceived | ReportMissed, on: date, counts: Counts) -> Fact:
     unit, period = f"{event.cadre_no} {event.week}", month_of_week(event.week)
-    await _add(work, envelope, event.division, unit, on, counts, cadre_no=event.cadre_no, period=period)
+    return _fact(envelope, event.division, unit, on, counts, cadre_no=event.cadre_no, period=period)
 
 
-async def _add(
-    work: Work,
+def _fact(
     envelope: Envelope,
     division: str,
     unit: str,
@@ -126,8 +144,8 @@ async def _add(
     cadre_no: str | None = None,
     quantity: int = 1,
     period: str | None = None,
-) -> None:
-    fact = Fact(
+) -> Fact:
+    return Fact(
         event_id=envelope.id,
         type=envelope.type,
         division=division,
@@ -139,7 +157,6 @@ async def _add(
         at=envelope.time,
         cadre_no=cadre_no,
     )
-    await store.add(work.tx, fact)
 
 
 async def _load(work: Work, event_id: UUID) -> Any:

@@ -1,7 +1,7 @@
 """Tables and queries of evidence. Facts are only ever added; a withdrawal stands beside its fact."""
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -71,9 +71,12 @@ protect(facts)
 protect(withdrawals)
 
 
-async def add(tx: AsyncConnection, fact: Fact) -> None:
-    row = {name: getattr(fact, name) for name in Fact.__slots__}
-    await tx.execute(insert(facts), row | {"county": fact.county, "town": fact.town})
+async def add(tx: AsyncConnection, found: Sequence[Fact]) -> None:
+    rows = [
+        {name: getattr(fact, name) for name in Fact.__slots__} | {"county": fact.county, "town": fact.town}
+        for fact in found
+    ]
+    await tx.execute(insert(facts), rows)
 
 
 async def withdraw(tx: AsyncConnection, event_id: UUID, *, reason: str, actor: str, at: datetime) -> bool:

@@ -1,8 +1,9 @@
 """Tables and queries of the register as heard: divisions, households, and since when each has its status."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -65,9 +66,6 @@ Index("ix_household_status_no", statuses.c.household_no)
 Index("ix_household_status_division", statuses.c.status, statuses.c.division)
 
 
-_FIND = select(households).where(households.c.household_id == bindparam("id"))
-
-
 @dataclass(frozen=True, slots=True)
 class Household:
     """A household as last heard."""
@@ -80,10 +78,22 @@ class Household:
     version: int
 
 
-async def keep_division(tx: AsyncConnection, code: str, name: str, level: str, *, at: datetime) -> None:
-    """Enters a division, or its new name; it stays known since the first time."""
-    await tx.execute(insert_ignoring(tx, divisions).values(code=code, name=name, level=level, recorded_at=at))
-    await tx.execute(update(divisions).where(divisions.c.code == code).values(name=name, level=level))
+_RENAME = (
+    update(divisions)
+    .where(divisions.c.code == bindparam("known"))
+    .values(name=bindparam("new_name"), level=bindparam("new_level"))
+)
+_END = (
+    update(statuses)
+    .where(statuses.c.household_id == bindparam("household"), statuses.c.until.is_(None))
+    .values(until=bindparam("at"))
+)
+
+
+async def keep_divisions(tx: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Enters divisions, or their new names; each stays known since the first time."""
+    await tx.execute(insert_ignoring(tx, divisions), rows)
+    await tx.execute(_RENAME, [{"known": r["code"], "new_name": r["name"], "new_level": r["level"]} for r in rows])
 
 
 async def known_divisions(tx: AsyncConnection, codes: Collection[str], area: Area) -> set[str]:
@@ -103,32 +113,39 @@ async def divisions_of(
     return [(row.code, row.name) for row in await tx.execute(query.order_by(divisions.c.code))]
 
 
-async def find_household(tx: AsyncConnection, household_id: UUID) -> Household | None:
-    row = (await tx.execute(_FIND, {"id": household_id})).mappings().one_or_none()
-    return Household(**row) if row else None
+async def find_households(tx: AsyncConnection, household_ids: Collection[UUID]) -> dict[UUID, Household]:
+    """Those of them that were heard of."""
+    rows = chunked(tx, select(households), households.c.household_id, household_ids)
+    return {row["household_id"]: Household(**row) async for row in rows}
 
 
-async def add_household(tx: AsyncConnection, household: Household) -> bool:
-    """False when it was heard of before."""
-    row = {name: getattr(household, name) for name in Household.__slots__}
-    return (await tx.execute(insert_ignoring(tx, households), row)).rowcount == 1
+async def household_numbers(tx: AsyncConnection, household_ids: Collection[UUID]) -> dict[UUID, str]:
+    query = select(households.c.household_id, households.c.household_no)
+    rows = chunked(tx, query, households.c.household_id, household_ids)
+    return {row["household_id"]: row["household_no"] async for row in rows}
 
 
-async def keep_household(tx: AsyncConnection, household: Household) -> None:
-    row = {name: getattr(household, name) for name in Household.__slots__}
-    await tx.execute(upsert(tx, households, keys=("household_id",)), row)
+async def keep_households(tx: AsyncConnection, found: Sequence[Household]) -> None:
+    """As they are now, unless a newer version is known."""
+    rows = [{name: getattr(household, name) for name in Household.__slots__} for household in found]
+    if rows:
+        await tx.execute(upsert(tx, households, keys=("household_id",), forward="version"), rows)
 
 
-async def end_status(tx: AsyncConnection, household_id: UUID, *, at: datetime) -> None:
-    """From `at` on the household has its present status no more."""
-    current = and_(statuses.c.household_id == household_id, statuses.c.until.is_(None))
-    await tx.execute(update(statuses).where(current).values(until=at))
-
-
-async def begin_status(tx: AsyncConnection, household: Household, *, at: datetime) -> None:
-    """From `at` on the household has this status in this division."""
+def status_of(household: Household, *, since: datetime) -> dict[str, Any]:
+    """The row that says that the household has its status in its division from an instant on."""
     row = {name: getattr(household, name) for name in ("household_id", "household_no", "division", "status")}
-    await tx.execute(insert(statuses), row | {"since": at})
+    return row | {"since": since, "until": None}
+
+
+async def keep_statuses(
+    tx: AsyncConnection, *, ended: Sequence[Mapping[str, Any]], begun: Sequence[Mapping[str, Any]]
+) -> None:
+    """`ended`: (household, at) of those whose present status ends. `begun`: the rows of `status_of`, entered after that."""
+    if ended:
+        await tx.execute(_END, ended)
+    if begun:
+        await tx.execute(insert(statuses), begun)
 
 
 async def registered(tx: AsyncConnection, area: Area, *, before: datetime | None) -> dict[str, int]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Index, Integer, String, Table, Uuid, select
+from sqlalchemy import Column, Index, Integer, String, Table, Uuid, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.tables import metadata
@@ -50,19 +50,36 @@ class Household:
     status: str
 
 
-async def put(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    """Keeps a household as a version of it says, unless a newer version is known."""
-    await tx.execute(upsert(tx, household, keys=("household_id",), forward="version"), row)
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a decision changes of a household, and the version of the registry's aggregate from then on."""
+
+    household_id: UUID
+    people: int
+    status: str
+    version: int
 
 
-async def change(tx: AsyncConnection, household_id: UUID, *, people: int, status: str, version: int) -> None:
-    """Changes a household that is known, unless a newer version of it is."""
-    changed = household.update().where(household.c.household_id == household_id, household.c.version <= version)
-    await tx.execute(changed.values(people=people, status=status, version=version))
+_CHANGE = (
+    household.update()
+    .where(household.c.household_id == bindparam("id"), household.c.version <= bindparam("at"))
+    .values(people=bindparam("now_people"), status=bindparam("now_status"), version=bindparam("at"))
+)
 
 
-async def put_division(tx: AsyncConnection, row: dict[str, Any]) -> None:
-    await tx.execute(upsert(tx, division, keys=("code",), forward="version"), row)
+async def put(tx: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """Keeps households as a version of each says, unless a newer version is known."""
+    await tx.execute(upsert(tx, household, keys=("household_id",), forward="version"), rows)
+
+
+async def change(tx: AsyncConnection, changes: Sequence[Change]) -> None:
+    """Changes households that are known, unless a newer version of one is."""
+    rows = [{"id": c.household_id, "now_people": c.people, "now_status": c.status, "at": c.version} for c in changes]
+    await tx.execute(_CHANGE, rows)
+
+
+async def put_divisions(tx: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    await tx.execute(upsert(tx, division, keys=("code",), forward="version"), rows)
 
 
 async def division_names(tx: AsyncConnection, codes: Sequence[str]) -> dict[str, str]:

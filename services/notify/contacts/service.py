@@ -1,5 +1,6 @@
 """Use cases of contacts: hear posts and places, seal phones, show who is reached how."""
 
+from collections.abc import Sequence
 from datetime import date
 
 from services.notify.contacts import store
@@ -8,6 +9,7 @@ from services.notify.contacts.schemas import RecipientOut
 from services.notify.contacts.store import Phone
 from shared.errors import NotFound
 from shared.events.assessment import CadreAppointed
+from shared.events.base import Envelope
 from shared.events.registry import DivisionRecorded
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.pii import mask_phone
@@ -20,18 +22,26 @@ PHONE = "phone"
 _COLUMN = "contact.phone"
 
 
-async def hear_appointment(work: Work, event: CadreAppointed) -> None:
+async def hear_appointments(work: Work, heard: Sequence[tuple[CadreAppointed, Envelope]]) -> None:
     """A cadre holds a post, or left it: he is prompted, or no longer. From the first one on, campaigns are owed to his county."""
-    county = at_level(event.division, Level.COUNTY) or event.division
-    appointment = Appointment(
-        event.cadre_no, event.post.value, event.unit, event.division, county, since=event.since, until=event.until
-    )
-    await store.keep_appointment(work.tx, appointment)
-    await store.watch(work.tx, county, since=work.now)
+    appointments = [
+        Appointment(
+            cadre_no=event.cadre_no,
+            post=event.post.value,
+            unit=event.unit,
+            division=event.division,
+            county=at_level(event.division, Level.COUNTY) or event.division,
+            since=event.since,
+            until=event.until,
+        )
+        for event, _ in heard
+    ]
+    await store.keep_appointments(work.tx, appointments)
+    await store.watch(work.tx, {appointment.county for appointment in appointments}, since=work.now)
 
 
-async def hear_division(work: Work, event: DivisionRecorded) -> None:
-    await store.keep_place(work.tx, event.code, event.name)
+async def hear_divisions(work: Work, heard: Sequence[tuple[DivisionRecorded, Envelope]]) -> None:
+    await store.keep_places(work.tx, [{"code": event.code, "name": event.name} for event, _ in heard])
 
 
 def seal_phone(work: Work, cadre_no: str, phone: str, *, index: str, language: str) -> Phone:

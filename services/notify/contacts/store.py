@@ -79,14 +79,14 @@ class Phone:
     language: str
 
 
-async def keep_appointment(tx: AsyncConnection, appointment: Appointment) -> None:
-    row = {name: getattr(appointment, name) for name in Appointment.__slots__}
-    await tx.execute(upsert(tx, appointments, keys=("cadre_no", "post", "unit", "since")), row)
+async def keep_appointments(tx: AsyncConnection, found: Sequence[Appointment]) -> None:
+    rows = [{name: getattr(appointment, name) for name in Appointment.__slots__} for appointment in found]
+    await tx.execute(upsert(tx, appointments, keys=("cadre_no", "post", "unit", "since")), rows)
 
 
-async def watch(tx: AsyncConnection, county: str, *, since: datetime) -> None:
-    """Remembers from when on campaigns are owed to a county. The first time counts."""
-    await tx.execute(insert_ignoring(tx, watched), {"county": county, "since": since})
+async def watch(tx: AsyncConnection, counties: Collection[str], *, since: datetime) -> None:
+    """Remembers from when on campaigns are owed to counties. The first time counts."""
+    await tx.execute(insert_ignoring(tx, watched), [{"county": county, "since": since} for county in sorted(counties)])
 
 
 async def watched_counties(tx: AsyncConnection) -> list[tuple[str, datetime]]:
@@ -94,8 +94,8 @@ async def watched_counties(tx: AsyncConnection) -> list[tuple[str, datetime]]:
     return [(row.county, row.since) for row in rows]
 
 
-async def keep_place(tx: AsyncConnection, code: str, name: str) -> None:
-    await tx.execute(upsert(tx, places, keys=("code",)), {"code": code, "name": name})
+async def keep_places(tx: AsyncConnection, rows: Sequence[dict[str, str]]) -> None:
+    await tx.execute(upsert(tx, places, keys=("code",)), rows)
 
 
 async def appointments_of_county(tx: AsyncConnection, county: str) -> list[Appointment]:
