@@ -5,17 +5,18 @@ Handbook: architecture.md 3 (failures). Delivery is at least once; the inbox mak
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from opentelemetry.trace import SpanKind
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared import dead_letters, faults
+from shared import dead_letters, faults, telemetry
 from shared.bus import Bus, BusError, Consumer, Record, TopicPartition, came
 from shared.clock import Clock, SystemClock
 from shared.db import Database
@@ -24,6 +25,7 @@ from shared.events import assessment, funds, notify, registry
 from shared.events.base import REGISTRY, Envelope, Event
 from shared.failures import backoff, name_of, transient
 from shared.inbox import unseen
+from shared.metrics import CONSUMER_EVENTS
 from shared.topics import group_of
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ SLOW_S = 30.0
 
 TAKEN, KNOWN, PASSED = "taken", "known", "passed over"
 """What became of a record, beside dead and parked: it took effect, it had before, nobody here listens to it."""
+
+PUT_OFF = "put off"
+"""Not done with: its partition waits, and it is tried again."""
 
 log = structlog.get_logger()
 
@@ -145,6 +150,7 @@ class Group:
             self._handlers.setdefault(handler.event.type_name, []).append(handler)
         self.topics = tuple(sorted({handler.event.topic for handler in handlers}))
         self._consumer = reader or bus.consumer(self.name, self.topics)
+        self._spans = telemetry.spans(service_name)
         self._trouble: dict[TopicPartition, _Trouble] = {}
         self._recent: deque[bool] = deque(maxlen=RATE_WINDOW)
         self._stopping, self._ended = asyncio.Event(), asyncio.Event()
@@ -347,6 +353,7 @@ class Group:
         trouble.resume_at = now + (min(delay, NOT_YET_BACKOFF_S) if waits else delay)
         self._consumer.rewind(record.tp, record.offset)
         self._consumer.pause(record.tp)
+        CONSUMER_EVENTS.labels(self._service, PUT_OFF).inc()
         log.warning(
             "event_waits", group=self.name, topic=record.topic, partition=record.partition, offset=record.offset,
             error=_kind(error), tries=trouble.failures,
@@ -358,7 +365,7 @@ class Group:
         async with self._database.write() as tx:
             await dead_letters.enter(tx, self.name, record, state=DEAD, error=_kind(error), tries=tries, at=now)
         self._recent.append(True)
-        self.counts[DEAD] += 1
+        self._count({DEAD: 1})
         self._after_commit()
         log.error(
             "dead_letter", group=self.name, topic=record.topic, partition=record.partition, offset=record.offset,
@@ -368,7 +375,7 @@ class Group:
     async def _transaction(self, records: Sequence[Record]) -> None:
         async with self._database.write() as tx:
             became = await self._take(tx, records, shut=await dead_letters.shut_keys(tx, self.name))
-        self.counts += became
+        self._count(became)
         self._after_commit()
 
     async def _take(
@@ -401,13 +408,21 @@ class Group:
         """Events of one type, in their order."""
         together = all(handler.batch for handler in handlers)
         for some in [heard] if together else ([one] for one in heard):
-            work = self._work_for(tx, some[0][1])
-            for handler in handlers:
-                await handler.hear(work, some)
-                faults.point(self._service, "in_handler")
-            await work.flush()
+            with self._spans.together(
+                f"process {some[0][1].type}", [one.traceparent or "" for _, one in some], kind=SpanKind.CONSUMER
+            ):
+                work = self._work_for(tx, some[0][1])
+                for handler in handlers:
+                    await handler.hear(work, some)
+                    faults.point(self._service, "in_handler")
+                await work.flush()
             self._step()
             await asyncio.sleep(0)  # inline SQLite never gives way by itself
+
+    def _count(self, became: Mapping[str, int]) -> None:
+        self.counts.update(became)
+        for outcome, records in became.items():
+            CONSUMER_EVENTS.labels(self._service, outcome).inc(records)
 
     def _skips(self, record: Record) -> bool:
         """A known event of our topics that this service does not listen to."""

@@ -108,21 +108,33 @@ class Spans:
                 failed(span, type(error).__name__)
                 raise
 
-    def past(
+    def together(
         self,
         name: str,
         parents: Sequence[str],
         *,
         kind: SpanKind,
-        started_ns: int,
         attributes: Mapping[str, Attribute] | None = None,
-    ) -> None:
-        """The same piece of work, done just now for many traces at once: a span from `started_ns` to now in each of them."""
+    ) -> AbstractContextManager[object]:
+        """One piece of work for several traces at once: once it is done, a span over its time in each of them.
+
+        For a single parent it is a span like any other, and what is done inside is inside of it. "" is a parent without trace.
+        """
         if self._tracer is None:
-            return
-        for parent in parents:
-            span = self._tracer.start_span(name, _context(parent), kind, attributes, start_time=started_ns)
-            span.end()
+            return _NOTHING
+        if len(parents) == 1:
+            return self._around(name, kind, parents[0], (), attributes)
+        return self._in_each(name, parents, kind, attributes)
+
+    @contextmanager
+    def _in_each(
+        self, name: str, parents: Sequence[str], kind: SpanKind, attributes: Mapping[str, Attribute] | None
+    ) -> Iterator[None]:
+        assert self._tracer is not None
+        started = time.time_ns()
+        yield
+        for parent in filter(None, parents):
+            self._tracer.start_span(name, _context(parent), kind, attributes, start_time=started).end()
 
     @contextmanager
     def job(self, name: str) -> Iterator[None]:

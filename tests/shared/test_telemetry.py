@@ -70,13 +70,26 @@ def test_an_error_is_named_by_its_type_only(spans, exporter):
     assert (span.status.description, span.events, dict(span.attributes)) == (None, (), {"error.type": "ValueError"})
 
 
-def test_a_batch_is_a_span_in_each_of_its_traces_and_links_are_limited(spans, exporter):
-    parents = [f"00-{n + 1:032x}-{PARENT:016x}-01" for n in range(telemetry.MAX_LINKS + 5)]
-    spans.past("publish", parents, kind=SpanKind.PRODUCER, started_ns=1)
-    with spans.span("ledger batch", links=[*parents, parents[0]]):
+def test_work_for_several_traces_is_a_span_in_each_of_them(spans, exporter):
+    parents = [f"00-{n + 1:032x}-{PARENT:016x}-01" for n in range(3)]
+    with spans.together("process", [*parents, ""], kind=SpanKind.CONSUMER):
+        assert telemetry.current() is None
+    assert [span.context.trace_id for span in exporter.get_finished_spans()] == [1, 2, 3]
+
+
+def test_work_for_one_trace_is_inside_of_it(spans, exporter):
+    with spans.together("process", [GIVEN], kind=SpanKind.CONSUMER), spans.span("store"):
         pass
-    *published, batch = exporter.get_finished_spans()
-    assert [span.context.trace_id for span in published] == [n + 1 for n in range(len(parents))]
+    store, process = exporter.get_finished_spans()
+    assert store.parent.span_id == process.context.span_id
+    assert process.context.trace_id == TRACE
+
+
+def test_links_are_limited(spans, exporter):
+    parents = [f"00-{n + 1:032x}-{PARENT:016x}-01" for n in range(telemetry.MAX_LINKS + 5)]
+    with spans.span("write ledger batch", links=[parents[0], *parents]):
+        pass
+    (batch,) = exporter.get_finished_spans()
     assert [link.context.trace_id for link in batch.links] == [n + 1 for n in range(telemetry.MAX_LINKS)]
 
 
