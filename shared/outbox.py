@@ -14,17 +14,19 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from opentelemetry.trace import SpanKind
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared import faults
+from shared import faults, telemetry
 from shared.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, came
 from shared.clock import Clock, SystemClock
 from shared.db import Database, in_area
 from shared.errors import Gone
 from shared.events.base import Envelope, Event
+from shared.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAY_PUBLISHED
 from shared.scope import Area
 from shared.tables import outbox
 
@@ -135,6 +137,7 @@ class Relay:
     def __init__(self, database: Database, bus: Bus, service_name: str, *, clock: Clock | None = None) -> None:
         self._database, self._service, self._clock = database, service_name, clock or SystemClock()
         self._producer = bus.producer()
+        self._spans = telemetry.spans(service_name)
         self._news, self._stopping, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._failures = 0
@@ -148,6 +151,7 @@ class Relay:
             while not self._stopping.is_set():
                 try:
                     async with self._alone() as active:
+                        RELAY_ACTIVE.labels(self._service).set(active)
                         if active:
                             await self._publish_all()
                         else:
@@ -155,9 +159,12 @@ class Relay:
                 except (BusError, OSError, DBAPIError, PoolTimeout) as error:
                     delay = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 10))
                     self._failures += 1
+                    RELAY_FAILURES.labels(self._service).inc()
+                    RELAY_ACTIVE.labels(self._service).set(0)
                     log.warning("relay_waits", service=self._service, error=type(error).__name__, tries=self._failures)
                     await came(self._stopping, delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
         finally:
+            RELAY_ACTIVE.labels(self._service).set(0)
             self._ended.set()
 
     async def stop(self) -> None:
@@ -188,13 +195,16 @@ class Relay:
             rows = (await tx.execute(_BATCH)).all()
         if not rows:
             return 0
-        await self._producer.send([Message(row.topic, row.key, row.body, row.headers) for row in rows])
+        parents = [row.headers.get("traceparent", "") for row in rows]
+        with self._spans.together("publish", parents, kind=SpanKind.PRODUCER):
+            await self._producer.send([Message(row.topic, row.key, row.body, row.headers) for row in rows])
         faults.point(self._service, "relay_after_send")
         now = self._clock.now()
         async with self._write() as tx:
             last = await tx.scalar(_LAST_POSITION) or 0
             marks = [{"row_id": row.id, "now": now, "place": last + n} for n, row in enumerate(rows, 1)]
             await tx.execute(_MARK, marks)
+        RELAY_PUBLISHED.labels(self._service).inc(len(rows))
         return len(rows)
 
     async def _publish_all(self) -> None:
