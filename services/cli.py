@@ -5,20 +5,18 @@ Modules are imported where they are used, so that `daohu verify` runs with nothi
 """
 
 import asyncio
-import gc
 import json
+import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
 from demo.command import demo
 from services.funds.proofs.command import verify
+from services.terminal import HOME, Home, databases_in_hand, err, fail, out
 
 app = typer.Typer(
     name="daohu", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", help=__doc__
@@ -26,46 +24,18 @@ app = typer.Typer(
 policies_app = typer.Typer(no_args_is_help=True, help="Policy packs (政策包): what differs from place to place.")
 events_app = typer.Typer(no_args_is_help=True, help="Event contracts, and events that could not be handled (死信).")
 dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: look at them, try again, or discard with a reason.")
+keys_app = typer.Typer(no_args_is_help=True, help="The deployment's keys (密钥).")
 app.add_typer(policies_app, name="policies")
+app.add_typer(keys_app, name="keys")
 app.add_typer(events_app, name="events")
 events_app.add_typer(dlq_app, name="dlq")
 app.command()(demo)
 app.command()(verify)
 
-out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
-
-Home = Annotated[Path, typer.Option(envvar="DAOHU_HOME", help="where the embedded mode keeps its data")]
-HOME = Path(".daohu")
-GC_THRESHOLDS = (20_000, 20, 20)
 SHOWN = 400
 """Characters of a policy's value in a table; --json shows all."""
 ERRORS_SHOWN = 20
 IMPORT_SECONDS = 300
-
-
-def fail(message: str, code: int = 1) -> typer.Exit:
-    err.print(f"[red]{message}[/red]", highlight=False)
-    return typer.Exit(code)
-
-
-@contextmanager
-def _home_in_hand() -> Iterator[None]:
-    """What stands against working on a home is said in one line: it is in use, it is empty, the act is refused."""
-    from sqlalchemy.exc import DBAPIError
-
-    from services.embedded import HomeInUse
-    from shared.errors import Refusal
-
-    try:
-        yield
-    except Refusal as refusal:
-        raise fail(f"{refusal.code}: {refusal.detail}") from None
-    except HomeInUse as refusal:
-        raise fail(str(refusal)) from None
-    except DBAPIError as error:
-        raise fail(
-            f"The databases cannot be read ({type(error).__name__}). Is this the home? `daohu migrate` makes one."
-        ) from None
 
 
 @app.command()
@@ -88,6 +58,7 @@ def up(
     import uvicorn
 
     from services.embedded import Embedded, HomeInUse
+    from services.serving import config, settle_memory
     from shared.clock import MovableClock
     from shared.observability import configure_logs
 
@@ -97,21 +68,9 @@ def up(
         MovableClock(home / "clock", clock_start.replace(tzinfo=UTC))
     if (home / "clock").exists():
         given["clock"] = "movable"  # a home that began with such a clock goes on with it
-    config = uvicorn.Config(
-        Embedded(home, **given),
-        host=host,
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=10,
-    )
-    # What is loaded by now stays: looking through it again and again took a seventh of an import's time.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
-    server, listening = uvicorn.Server(config), config.bind_socket()
+    server = uvicorn.Server(config(Embedded(home, **given), timeout_graceful_shutdown=10))
+    settle_memory()
+    listening = _listen(host, port)
     url = f"http://{host}:{listening.getsockname()[1]}"
     err.print(f"daohu: {url} · home {home.absolute()} · {url}/openapi.json · Ctrl-C stops it", highlight=False)
     try:
@@ -120,6 +79,47 @@ def up(
         raise fail(str(refusal)) from None
     if not server.started:
         raise fail("It did not start; the lines above say why.")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from services.serving import listen
+
+    try:
+        return listen(host, port)
+    except OSError as error:
+        raise fail(f"Cannot listen on {host}:{port}: {error.strerror}.") from None
+
+
+@app.command()
+def run(
+    service: Annotated[
+        Literal["registry", "funds", "assessment", "notify"], typer.Argument(help="which of the four services")
+    ],
+    role: Annotated[
+        Literal["api", "worker", "all"],
+        typer.Option(help="api answers requests; worker publishes, consumes and keeps the clock's jobs; all does both"),
+    ] = "all",
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="port to listen on; 0 takes a free one")] = 8610,
+    home: Home = HOME,
+) -> None:
+    """Run one service as a process of its own, on PostgreSQL and Kafka (分布式). SIGTERM stops it; `daohu migrate` comes first.
+
+    The environment says where things are: DAOHU_KAFKA_BOOTSTRAP_SERVERS, DAOHU_FUNDS_DATABASE_URL and its like, DAOHU_HOME (keys).
+    Exit code 0: it was asked to stop. 1: it cannot go on, the log says why; start it again. 70: it stood still.
+
+    Example: `daohu run funds --role worker --port 8620`
+    """
+    from services import process
+    from shared.observability import configure_logs
+    from shared.settings import Settings
+
+    configure_logs(Settings().log_level)
+    try:
+        code = process.run(service, lambda: _listen(host, port), role=role, home=home)
+    except process.Misplaced as refusal:
+        raise fail(str(refusal), 2) from None
+    raise typer.Exit(code)
 
 
 @app.command("import")
@@ -240,14 +240,45 @@ def token(
 
 
 @app.command()
-def migrate(home: Home = HOME) -> None:
-    """Bring the tables of all services up to date (升级数据库). Databases: the environment's DAOHU_REGISTRY_DATABASE_URL and its like, else SQLite under HOME."""
-    from services.embedded import migrate_all
+def migrate(
+    service: Annotated[
+        list[str] | None, typer.Option(help="only the tables of this service; may be given several times")
+    ] = None,
+    home: Home = HOME,
+) -> None:
+    """Bring tables up to date, and make the topics and keys that are missing (升级). It may run twice, also at once.
 
+    Databases: the environment's DAOHU_REGISTRY_DATABASE_URL and its like, else SQLite under HOME. Topics: on
+    DAOHU_KAFKA_BOOTSTRAP_SERVERS, with DAOHU_TOPIC_PARTITIONS and DAOHU_TOPIC_REPLICAS. Keys: under HOME.
+    """
+    from services import prepare
+    from services.catalogue import NAMES
+    from shared.settings import Settings
+
+    names = service or list(NAMES)
+    if unknown := [name for name in names if name not in NAMES]:
+        raise fail(f"No service is called {unknown[0]}. There are: {', '.join(NAMES)}", 2)
     home.mkdir(parents=True, exist_ok=True)
-    with _home_in_hand():
-        for name in asyncio.run(migrate_all(home=home)):
+    with databases_in_hand():
+        asyncio.run(prepare.tables(names, home=home))
+        for name in names:
             out.print(f"{name}: up to date")
+        settings = Settings(home=home)
+        if settings.kafka_bootstrap_servers and service is None:
+            made = asyncio.run(prepare.topics(settings))
+            out.print(f"topics: {len(made)}")
+        out.print(f"keys: {prepare.all_keys(home)}", highlight=False)
+
+
+@keys_app.command("init")
+def keys_init(home: Home = HOME) -> None:
+    """Make the keys under HOME that are not there yet: of tokens, of personal data, of the ledger's log.
+
+    Give every machine of a cluster the same ones, read-only. An API needs no private key but the vault's.
+    """
+    from services import prepare
+
+    out.print(f"keys: {prepare.all_keys(home)}", highlight=False)
 
 
 @policies_app.command("show")
@@ -329,7 +360,7 @@ def dlq_list(home: Home = HOME) -> None:
     """List dead and parked events of all services."""
     from services import deadletters
 
-    with _home_in_hand():
+    with databases_in_hand():
         rows = asyncio.run(deadletters.everywhere(home))
     for service, id, state, kind, key, error, tries, at in rows:
         out.print(f"{service} {id} {state}  {kind} of {key} · {error} · {tries} tries · {at}", highlight=False)
@@ -343,7 +374,7 @@ def dlq_retry(
     """Handle a dead event again, then those parked behind it. Stop `daohu up` first."""
     from services import deadletters
 
-    with _home_in_hand():
+    with databases_in_hand():
         count = asyncio.run(deadletters.retry(home, service, id, actor))
     out.print(f"{count} handled")
 
@@ -359,7 +390,7 @@ def dlq_discard(
     """Give a dead event up, for a reason that is kept. Stop `daohu up` first."""
     from services import deadletters
 
-    with _home_in_hand():
+    with databases_in_hand():
         asyncio.run(deadletters.discard(home, service, id, actor, reason))
     out.print("discarded")
 
@@ -378,7 +409,7 @@ def dump(
     """
     from services import dump as dumps
 
-    with _home_in_hand():
+    with databases_in_hand():
         count, lines = asyncio.run(dumps.of_home(home, canonical=canonical))
     for service, table, number, digest in count:
         sys.stdout.write(f"{service}.{table} {number} {digest}\n")

@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from services.embedded import SERVICES, lock
+from services.catalogue import NAMES, part
+from services.embedded import lock
 from shared import consumer
 from shared.bus import LocalBus
 from shared.db import Database
@@ -15,8 +16,8 @@ from shared.service import Service
 async def everywhere(home: Path) -> list[tuple[str, ...]]:
     """(service, id, state, type, key, error, tries, at) of every open dead letter."""
     rows: list[tuple[str, ...]] = []
-    for name, (_, kind, _) in SERVICES.items():
-        database = Database(kind.of(home=home).url, service=name)
+    for name in NAMES:
+        database = Database(part(name).settings.of(home=home).url, service=name)
         async with database.read() as tx:
             for dead in await consumer.list_dead(tx):
                 rows.append(
@@ -38,15 +39,15 @@ async def everywhere(home: Path) -> list[tuple[str, ...]]:
 @asynccontextmanager
 async def _stopped(home: Path, name: str) -> AsyncIterator[Service]:
     """The service of a home that nobody runs. Raises NotFound, HomeInUse."""
-    if name not in SERVICES:
-        raise NotFound(f"No service is called {name}. There are: {', '.join(SERVICES)}.")
-    create, kind, _ = SERVICES[name]
+    if name not in NAMES:
+        raise NotFound(f"No service is called {name}. There are: {', '.join(NAMES)}.")
+    made = part(name)
     async with AsyncExitStack() as stack:
         stack.enter_context(lock(home))
         bus = LocalBus(home / "bus.db")
         await bus.start()
         stack.push_async_callback(bus.stop)
-        service: Service = create(kind.of(home=home), bus).state.service
+        service: Service = made.create_app(made.settings.of(home=home), bus).state.service
         stack.push_async_callback(service.database.close)
         yield service
 

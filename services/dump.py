@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy import Column, Table, Uuid, select
 
-from services.embedded import SERVICES
+from services.catalogue import NAMES, part
 from shared import tables
 from shared.db import Database, Instant
 
@@ -90,9 +90,10 @@ async def of_home(home: Path, *, canonical: bool) -> tuple[list[tuple[str, str, 
     """(service, table, rows, digest) of every table of a home, and all rows as lines."""
     counts: list[tuple[str, str, int, str]] = []
     lines: list[bytes] = []
-    for name, (_, kind, metadata) in SERVICES.items():
-        database = Database(kind.of(home=home).url, service=name)
-        for table in [*tables.metadata.sorted_tables, *metadata.sorted_tables]:
+    for name in NAMES:
+        made = part(name)
+        database = Database(made.settings.of(home=home).url, service=name, application="daohu-dump")
+        for table in [*tables.metadata.sorted_tables, *made.tables.sorted_tables]:
             if canonical and table.info.get(VOLATILE):
                 continue
             rows = Counter([row async for row in table_rows(database, table, canonical=canonical)])

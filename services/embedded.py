@@ -15,39 +15,18 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 from starlette.types import Receive, Scope, Send
 
-from services.assessment.app import create_app as assessment
-from services.assessment.settings import Settings as AssessmentSettings
-from services.assessment.tables import metadata as assessment_tables
-from services.funds.app import create_app as funds
-from services.funds.settings import Settings as FundsSettings
-from services.funds.tables import metadata as funds_tables
-from services.notify.app import create_app as notify
-from services.notify.settings import Settings as NotifySettings
-from services.notify.tables import metadata as notify_tables
+from services import catalogue, prepare
 from services.openapi import combined
-from services.registry.app import create_app as registry
-from services.registry.settings import Settings as RegistrySettings
-from services.registry.tables import metadata as registry_tables
-from shared import keys, migrate
+from shared import keys
 from shared.app import invalid, problem, refused
 from shared.auth import TokenMiddleware
 from shared.bus import LocalBus
 from shared.clock import MovableClock
-from shared.db import Database
 from shared.errors import NotFound, Refusal, Unavailable
 from shared.http import Gate, In
 from shared.roles import Role
 from shared.service import Service
-from shared.settings import Settings
 from shared.topics import all_topics
-
-SERVICES: dict[str, tuple[Any, type[Settings], Any]] = {
-    "registry": (registry, RegistrySettings, registry_tables),
-    "funds": (funds, FundsSettings, funds_tables),
-    "assessment": (assessment, AssessmentSettings, assessment_tables),
-    "notify": (notify, NotifySettings, notify_tables),
-}
-"""The four: how each is made, its settings, its tables."""
 
 SETTLE_SECONDS = 60.0
 QUIET_POLL_SECONDS = 0.02
@@ -67,16 +46,6 @@ def lock(home: Path) -> IO[str]:
         file.close()
         raise HomeInUse(f"{home}: another daohu runs here. Stop it, or choose another --home.") from None
     return file
-
-
-async def migrate_all(**given: Any) -> list[str]:
-    """Brings the tables of all services up to date and returns their names."""
-    for _, kind, _ in SERVICES.values():
-        settings = kind.of(**given)
-        database = Database(settings.url, service=settings.service)
-        await migrate.upgrade(database)
-        await database.close()
-    return list(SERVICES)
 
 
 class ClockIn(In):
@@ -114,12 +83,13 @@ class Embedded:
         held = lock(self.home)
         async with AsyncExitStack() as stack:
             stack.callback(held.close)
-            await migrate_all(**self.given)
+            await prepare.tables(**self.given)
             await self.bus.start()
             stack.push_async_callback(self.bus.stop)
             await self.bus.create_topics(all_topics())
-            for name, (create, kind, _) in SERVICES.items():
-                app = create(kind.of(**self.given), self.bus)
+            for name in catalogue.NAMES:
+                part = catalogue.part(name)
+                app = part.create_app(part.settings.of(**self.given), self.bus)
                 await stack.enter_async_context(app.router.lifespan_context(app))
                 self.apps[name] = app
             yield
@@ -148,7 +118,7 @@ class Embedded:
         self.house.add_exception_handler(404, nothing)
         self.house.add_exception_handler(Refusal, refused)
         self.house.add_exception_handler(RequestValidationError, invalid)
-        settings = RegistrySettings.of(**self.given)
+        settings = catalogue.part("registry").settings.of(**self.given)
         if settings.clock == "movable":
             gate = Gate(frozenset({Role.COUNTY_ADMIN}))
             self.house.add_api_route(

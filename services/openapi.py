@@ -31,16 +31,19 @@ def combined(apps: Mapping[str, FastAPI]) -> dict[str, Any]:
 
 def of_this_code() -> bytes:
     """The document of the routes in this code, as JSON text. Nothing is started: the apps are only made."""
-    from services.embedded import SERVICES
+    from services.catalogue import NAMES, part
     from shared.bus import LocalBus
 
     with tempfile.TemporaryDirectory(prefix="daohu-openapi-") as folder:
         home = Path(folder)
         bus = LocalBus(home / "bus.db")
         apps = {
-            name: create(
-                kind.of(home=home, role="api", clock="system", database_url="", kafka_bootstrap_servers=""), bus
+            name: part(name).create_app(
+                part(name).settings.of(
+                    home=home, role="api", clock="system", database_url="", kafka_bootstrap_servers=""
+                ),
+                bus,
             )
-            for name, (create, kind, _) in SERVICES.items()
+            for name in NAMES
         }
     return orjson.dumps(combined(apps), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)

@@ -35,7 +35,10 @@ Resources = Mapping[str, Callable[[Service], AbstractAsyncContextManager[Any]]]
 
 
 def build(service: Service, routers: Sequence[APIRouter], *, title: str, resources: Resources | None = None) -> FastAPI:
-    """The app of a service. Its resources open before its loops start and close after they stop."""
+    """The app of a service. Its resources open before its loops start and close after they stop.
+
+    A process that only works (role `worker`) has neither: it answers for its health.
+    """
     prefix = f"/{service.name}"
 
     @asynccontextmanager
@@ -43,7 +46,7 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
         async with AsyncExitStack() as stack:
             stack.push_async_callback(service.database.close)
             app.router.middleware_stack = Directory(app.router)
-            for name, opened in (resources or {}).items():
+            for name, opened in (resources or {}).items() if service.serves else ():
                 setattr(app.state, name, await stack.enter_async_context(opened(service)))
             await service.start()
             try:
@@ -55,13 +58,13 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
         title=title, version="1", lifespan=lifespan, openapi_url=f"{prefix}/openapi.json", docs_url=None, redoc_url=None
     )
     app.state.service = service
-    for router in routers:
+    for router in routers if service.serves else ():
         app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly
     _health(app, service, prefix)
     app.add_exception_handler(Refusal, refused)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, _http)
-    for kind in (DBAPIError, PoolTimeout, ConnectionError):
+    for kind in (DBAPIError, PoolTimeout, OSError):  # OSError: refused, unreachable, a name that is not found, too late
         app.add_exception_handler(kind, _database)
     app.add_exception_handler(Exception, _broken)
     settings = service.settings

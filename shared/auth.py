@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import jwt
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from jwt.types import Options
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -60,24 +60,41 @@ class TrustedIssuer(Protocol):
         ...
 
 
-class LocalIssuer:
-    """Issues tokens with an Ed25519 key of the deployment's own; the key file is made on first use (0600)."""
+class IssuerKey:
+    """The local issuer as it is known to who only checks its tokens: by its public key."""
 
-    name = LOCAL_ISSUER
     algorithms: tuple[str, ...] = ("EdDSA",)
 
-    def __init__(self, key_path: Path, *, name: str = LOCAL_ISSUER) -> None:
-        self.name = name
-        private = serialization.load_pem_private_key(keyfiles.secret(key_path, _new_private_key), password=None)
-        if not isinstance(private, Ed25519PrivateKey):
-            raise ValueError(f"{key_path} holds no Ed25519 private key")
-        self._private = private
-        self._public = private.public_key()
-        raw = self._public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+    def __init__(self, public: Ed25519PublicKey, *, name: str = LOCAL_ISSUER) -> None:
+        self.name, self._public = name, public
+        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         self.kid = hashlib.sha256(raw).hexdigest()[:16]
+
+    @classmethod
+    def at(cls, path: Path) -> "IssuerKey":
+        """From a PEM file. Raises OSError, ValueError."""
+        public = serialization.load_pem_public_key(path.read_bytes())
+        if not isinstance(public, Ed25519PublicKey):
+            raise ValueError(f"{path} holds no Ed25519 public key")
+        return cls(public)
 
     def key(self, kid: str) -> Any:
         return self._public if kid == self.kid else None
+
+    def pem(self) -> bytes:
+        """The public key."""
+        return self._public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+class LocalIssuer(IssuerKey):
+    """Issues tokens with an Ed25519 key of the deployment's own; the key file is made on first use (0600)."""
+
+    def __init__(self, key_path: Path, *, name: str = LOCAL_ISSUER) -> None:
+        private = serialization.load_pem_private_key(keyfiles.secret(key_path, _new_private_key), password=None)
+        if not isinstance(private, Ed25519PrivateKey):
+            raise ValueError(f"{key_path} holds no Ed25519 private key")
+        super().__init__(private.public_key(), name=name)
+        self._private = private
 
     def token(
         self,

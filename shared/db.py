@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
 
@@ -56,6 +57,19 @@ PRIVATE = {"hide_parameters": True}
 
 CHUNK = 500
 """Values in one IN list."""
+
+CONNECT_S, COMMAND_S, POOL_WAIT_S = 5.0, 60.0, 10.0
+"""PostgreSQL: how long a connection is tried for, a statement may take, and a free connection of the pool is waited for."""
+
+SESSION = {
+    "tcp_keepalives_idle": "2",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "2",
+    "idle_in_transaction_session_timeout": "120s",
+    "jit": "off",
+}
+"""Asked of the server for each connection: it notices within some 5 s that our machine has gone, and frees its locks; a process
+that stands still in a transaction holds them for so long at most; our statements are too short for a compiler."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -138,7 +152,16 @@ class Database:
     PostgreSQL: a pool for each, so that a request that reads while the ledger's writer writes for it never waits for itself.
     """
 
-    def __init__(self, url: str, *, service: str, pool_size: int = 10) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        service: str,
+        pools: tuple[int, int] = (10, 10),
+        application: str = "",
+        command_s: float | None = COMMAND_S,
+    ) -> None:
+        """`pools`: connections to read and to write with; `application`: its name in pg_stat_activity; `command_s`: of one statement."""
         self.service = service
         self.url = _driver(url)
         self.sqlite = self.url.startswith("sqlite")
@@ -146,12 +169,13 @@ class Database:
             self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(self.url, pool_size=4, begin="BEGIN", pragmas=("query_only=ON",))
         else:
-            pool: dict[str, Any] = {"pool_size": pool_size, "max_overflow": 0, "pool_pre_ping": True}
-            self._writer = create_async_engine(self.url, **pool, **PRIVATE)
-            self._reader = create_async_engine(
+            name = application or f"daohu-{service}"
+            self._writer = _postgres_engine(self.url, pools[1], name, command_s)
+            self._reader = _postgres_engine(
                 self.url,
-                **pool,
-                **PRIVATE,
+                pools[0],
+                name,
+                command_s,
                 isolation_level="REPEATABLE READ",
                 execution_options={"postgresql_readonly": True},
             )
@@ -183,6 +207,30 @@ def _driver(url: str) -> str:
     """Names our drivers: people write sqlite:///… and postgresql://…"""
     url = re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
     return re.sub(r"^sqlite://", "sqlite+inline://", url)
+
+
+def _postgres_engine(url: str, pool_size: int, name: str, command_s: float | None, **given: Any) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=POOL_WAIT_S,
+        connect_args={
+            "timeout": CONNECT_S,
+            "command_timeout": command_s,
+            "server_settings": {"application_name": name, **SESSION},
+        },
+        **PRIVATE,
+        **given,
+    )
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _alive(connection: Any, _: Any, __: Any) -> None:
+        # Instead of pool_pre_ping, which asks the server three questions each time: the driver knows a connection that was cut.
+        if connection.driver_connection.is_closed():
+            raise DisconnectionError
+
+    return engine
 
 
 def _sqlite_engine(url: str, *, pool_size: int, begin: str, pragmas: tuple[str, ...] = ()) -> AsyncEngine:

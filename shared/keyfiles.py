@@ -1,4 +1,7 @@
-"""Files that hold a secret: made on first use, readable by their owner only, the same for all processes that start at once."""
+"""Files that hold a secret: made on first use, readable by their owner only, the same for all processes that start at once.
+
+Beside a private key may lie its public half, for processes that have no business with the private one.
+"""
 
 import os
 from collections.abc import Callable
@@ -32,6 +35,14 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
     finally:
         fresh.unlink()
     return _read(path)
+
+
+def public(path: Path, content: bytes) -> None:
+    """Writes the public half of a secret beside it, for processes that only check; everybody may read it."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    fresh.write_bytes(content)
+    fresh.chmod(0o644)
+    fresh.replace(path)
 
 
 def _read(path: Path) -> bytes:

@@ -13,6 +13,7 @@ from alembic import command, context, op
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -23,6 +24,28 @@ from shared.db import BigId, Database, Instant, Json
 KIT = "kit"
 _SHARED = Path(__file__).parent
 _SERVICES = _SHARED.parent / "services"
+
+
+class NotMigrated(Exception):
+    """The tables are not those of this release. The text says what to do."""
+
+
+async def require(database: Database) -> None:
+    """Raises NotMigrated unless the tables are those of this code. Changes nothing."""
+    wanted = set(ScriptDirectory.from_config(_config(database.service)).get_heads())
+
+    def found(connection: Connection) -> set[str]:
+        context = MigrationContext.configure(connection, opts={"version_table": f"{database.service}_version"})
+        return set(context.get_current_heads())
+
+    async with database.read() as tx:
+        there = await tx.run_sync(found)
+    if there != wanted:
+        said = ", ".join(sorted(there)) or "none"
+        raise NotMigrated(
+            f"the tables of {database.service} are at {said}, this release needs {', '.join(sorted(wanted))}: "
+            "run `daohu migrate` of this release, or start the release that they belong to"
+        )
 
 
 async def upgrade(database: Database, *, revision: str = "heads") -> None:

@@ -57,7 +57,9 @@ class Service:
         self.policies = PolicyBook.load(settings.policies)
         self.vault = keys.vault(settings)
         self.verifier = keys.verifier(settings, self.clock)
-        self.database = Database(settings.url, service=self.name, pool_size=settings.pool_size)
+        self.database = Database(
+            settings.url, service=self.name, pools=settings.pools, application=f"daohu-{self.name}-{settings.role}"
+        )
         self.handlers, self.jobs = tuple(handlers), tuple(jobs)
         self.relay = Relay(self.database, bus, self.name, clock=self.clock) if relays else None
         self.group = Group(
@@ -72,6 +74,20 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._job_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._job_failed: set[str] = set()
+        self.waits_for = ""
+        """What it cannot begin without; empty once it runs."""
+        self.failed = asyncio.Event()
+        """A loop of it has ended that should not: its process must end and be started anew."""
+
+    @property
+    def works(self) -> bool:
+        """Whether this process runs the loops: relay, consumers, jobs."""
+        return self.settings.role in ("worker", "all")
+
+    @property
+    def serves(self) -> bool:
+        """Whether this process answers the API."""
+        return self.settings.role in ("api", "all")
 
     @asynccontextmanager
     async def work(
@@ -99,7 +115,7 @@ class Service:
 
     async def start(self) -> None:
         """Starts what this process's role asks for: the worker side runs relay, consumers and jobs."""
-        if self.settings.role in ("worker", "all"):
+        if self.works:
             jobs = (*self.jobs, Job("retention", RETENTION_EVERY_S, _forget_old))
             loops: list[Callable[[], Awaitable[None]]] = [lambda job=job: self._repeat(job) for job in jobs]  # type: ignore[misc]
             if self.relay is not None:
@@ -121,17 +137,19 @@ class Service:
             await asyncio.wait(self._tasks, timeout=self.settings.stop_seconds)
 
     async def ready(self) -> dict[str, str]:
-        """Name → "ok" or what is the matter. A service is ready when all are ok."""
-        checks = {"database": "ok", "worker": "ok"}
+        """Name → "ok" or what is the matter. A service is ready when all are ok. An API needs the database alone."""
+        checks = {"database": "ok"}
+        if self.waits_for:
+            checks["start"] = f"waiting for {self.waits_for}"
         try:
             async with self.database.read() as tx:
                 await tx.execute(select(1))
         except Exception as error:  # readiness reports whatever is wrong
             checks["database"] = type(error).__name__
-        if failed := [task for task in self._tasks if task.done()]:
-            checks["worker"] = f"{len(failed)} of its loops ended"
-        if self._job_failed:
-            checks["jobs"] = "failing: " + ", ".join(sorted(self._job_failed))
+        if self.works:
+            ended = sum(task.done() for task in self._tasks)
+            checks["worker"] = f"{ended} of its loops ended" if ended else "ok"
+            checks["jobs"] = "failing: " + ", ".join(sorted(self._job_failed)) if self._job_failed else "ok"
         return checks
 
     async def settled(self) -> bool:
@@ -178,6 +196,7 @@ class Service:
             await loop()
         except Exception as error:
             self.log.critical("loop_ended", error=type(error).__name__)
+            self.failed.set()
             raise
 
 

@@ -7,6 +7,10 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+POOLS = {"api": (8, 5), "worker": (3, 4), "all": (10, 10)}
+"""Connections to PostgreSQL by role, to read with and to write with: two replicas of each of the eight processes, with the
+ledger's own, take under 180 of a server's 200 (`max_connections` in docker-compose.yml)."""
+
 
 class Settings(BaseSettings):
     """What every service needs to know. Variables are `DAOHU_…`; a service's database is `DAOHU_<SERVICE>_DATABASE_URL`."""
@@ -27,7 +31,9 @@ class Settings(BaseSettings):
     topic_partitions: int = Field(default=6, ge=1, description="of each topic that `daohu migrate` makes")
     topic_replicas: int = Field(default=1, ge=1, description="of each partition; 3 where there are three brokers")
 
-    pool_size: int = Field(default=10, description="PostgreSQL connections to read with, and as many to write with")
+    pool_size: int | None = Field(
+        default=None, description="PostgreSQL connections to read with, and as many to write with; else POOLS by role"
+    )
     max_body_bytes: int = Field(
         default=1 << 20, description="largest request body, in bytes; imports have their own limit"
     )
@@ -45,3 +51,13 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         return self.database_url or f"sqlite:///{(self.home / f'{self.service}.db').absolute()}"
+
+    @property
+    def pools(self) -> tuple[int, int]:
+        """PostgreSQL connections of this process: to read with, to write with."""
+        return (self.pool_size, self.pool_size) if self.pool_size else POOLS[self.role]
+
+    @property
+    def key_files(self) -> tuple[str, ...]:
+        """What must lie in `<home>/keys` before a process of a cluster may start."""
+        return ("issuer.pub",) if "DAOHU_KEYS" in environ else ("issuer.pub", "vault.json")

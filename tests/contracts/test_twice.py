@@ -12,8 +12,8 @@ from uuid import UUID
 
 import pytest
 
+from services.catalogue import NAMES, part
 from services.dump import table_rows
-from services.embedded import SERVICES
 from shared import tables
 from shared.bus import LocalBus, Message
 from shared.clock import MovableClock
@@ -100,7 +100,7 @@ CASES: dict[str, tuple[list[Event], Event]] = {
 
 def handlers() -> list[tuple[str, str]]:
     found = []
-    for service in SERVICES:
+    for service in NAMES:
         if importlib.util.find_spec(f"services.{service}.consumers"):
             consumers = importlib.import_module(f"services.{service}.consumers")
             found += [(service, handler.event.type_name) for handler in consumers.HANDLERS]
@@ -113,28 +113,28 @@ def test_every_handler_has_a_case():
 
 @pytest.mark.parametrize(("service", "name"), handlers())
 async def test_twice_delivered_once_done(service, name, tmp_path):
-    create, kind, metadata = SERVICES[service]
+    made = part(service)
     MovableClock(tmp_path / "clock", START)
     bus = LocalBus(tmp_path / "bus.db")
     await bus.start()
     await bus.create_topics(all_topics())
-    app = create(kind(home=tmp_path, clock="movable", role="api"), bus)
+    app = made.create_app(made.settings(home=tmp_path, clock="movable", role="api"), bus)
     running = app.state.service
     async with running.database.write() as tx:
         await tx.run_sync(tables.metadata.create_all)
-        await tx.run_sync(metadata.create_all)
+        await tx.run_sync(made.tables.create_all)
     consuming = asyncio.create_task(running.group.run())
     before, event = CASES[name]
     for number, earlier in enumerate(before, 1):
         await send(bus, earlier, number)
     await settled(running)
-    empty = await rows(running, metadata)
+    empty = await rows(running, made.tables)
     message = await send(bus, event, 10)
     await settled(running)
-    once = await rows(running, metadata)
+    once = await rows(running, made.tables)
     await bus.producer().send([message])
     await settled(running)
-    assert await rows(running, metadata) == once
+    assert await rows(running, made.tables) == once
     assert effect(once) != effect(empty), "the event has no effect at all"
     consuming.cancel()
     await asyncio.gather(consuming, return_exceptions=True)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import daohu
+from tests.e2e.conftest import daohu
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 
-from services.embedded import SERVICES
+from services.catalogue import NAMES
 from shared.events.base import REGISTRY
 from shared.topics import all_topics, dead_letter_topic
 
@@ -23,4 +23,4 @@ def test_whatever_a_service_hears_of_has_a_topic_for_its_dead_letters(service: s
 def test_no_topic_is_named_twice_and_none_is_nobodys() -> None:
     topics = all_topics()
     assert len(topics) == len(set(topics))
-    assert {topic.rsplit(".", 1)[1] for topic in topics if ".dlq." in topic} <= set(SERVICES)
+    assert {topic.rsplit(".", 1)[1] for topic in topics if ".dlq." in topic} <= set(NAMES)

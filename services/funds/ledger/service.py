@@ -29,7 +29,7 @@ async def open_ledger(service: Service) -> AsyncIterator[Writer]:
     database = (
         service.database
         if service.database.sqlite
-        else Database(service.settings.url, service=service.name, pool_size=1)
+        else Database(service.settings.url, service=service.name, pools=(1, 1))
     )
     writer = Writer(database, on_commit=service.relay.wake if service.relay is not None else lambda: None)
     await writer.start()

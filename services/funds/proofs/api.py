@@ -24,7 +24,7 @@ async def show_checkpoint(work: WorkDep, book: BookQuery = None) -> Response:
 @router.get("/log-key", dependencies=[CHECKERS], response_class=Response)
 async def show_log_key(work: WorkDep, request: Request) -> Response:
     """The log's public keys (验证公钥), C2SP verifier keys, one line a book: save them as `funds.vkey`."""
-    return Response(await service.log_keys(work, sequencer.signer_of(request.app.state.service)), media_type=TEXT)
+    return Response(await service.log_keys(work, sequencer.public_key(request.app.state.service)), media_type=TEXT)
 
 
 @router.get("/proofs/{seq}", dependencies=[CHECKERS], response_class=Response)

@@ -4,12 +4,16 @@ Off the writer's lock on purpose: an entry is "posted" at once and "sealed" afte
 follow from what it signed before.
 """
 
+import base64
+from pathlib import Path
+
 from sqlalchemy.exc import IntegrityError
 
 from services.funds.ledger import domain
 from services.funds.ledger import store as ledger
 from services.funds.proofs import merkle, store
 from services.funds.proofs.notes import Checkpoint, Signer
+from shared import keyfiles
 from shared.scope import EVERYWHERE
 from shared.service import Job, Service
 
@@ -26,7 +30,23 @@ class DoesNotFollow(RuntimeError):
 
 
 def signer_of(service: Service) -> Signer:
-    return Signer.at(service.settings.home / "keys" / "funds-log.key")
+    """The log's private key, made on first use; its public half then lies beside it."""
+    return make_keys(service.settings.home)
+
+
+def make_keys(home: Path) -> Signer:
+    """Makes the log's keys under `home/keys` unless they are there."""
+    private, public = home / "keys" / "funds-log.key", home / "keys" / "funds-log.pub"
+    signer = Signer.at(private)
+    if not public.exists():
+        keyfiles.public(public, base64.b64encode(signer.public) + b"\n")
+    return signer
+
+
+def public_key(service: Service) -> bytes:
+    """The log's public key (32 bytes). An API process needs no more."""
+    path = service.settings.home / "keys" / "funds-log.pub"
+    return base64.b64decode(path.read_bytes()) if path.exists() else signer_of(service).public
 
 
 def origin_of(book: str) -> str:

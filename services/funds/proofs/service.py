@@ -8,7 +8,7 @@ from services.funds.ledger import domain
 from services.funds.ledger import store as ledger
 from services.funds.ledger.service import book_meant
 from services.funds.proofs import bundle, merkle, sequencer, store
-from services.funds.proofs.notes import Proof, Signer, read_unsigned
+from services.funds.proofs.notes import Proof, VerifierKey, read_unsigned
 from services.funds.proofs.schemas import ConsistencyOut
 from shared.errors import FieldError, Malformed, NotFound, Refusal, TooLarge
 from shared.work import Work
@@ -30,12 +30,12 @@ async def latest_checkpoint(work: Work, book: str | None) -> str:
     return note
 
 
-async def log_keys(work: Work, signer: Signer) -> str:
+async def log_keys(work: Work, public: bytes) -> str:
     """The verifier keys of the books in the caller's area, one a line."""
     books = await ledger.books(work.tx, work.area)
     if not books:
         raise NotFound("There is no ledger with entries in your area.")
-    return "".join(f"{signer.verifier(sequencer.origin_of(book))}\n" for book in books)
+    return "".join(f"{VerifierKey(sequencer.origin_of(book), public)}\n" for book in books)
 
 
 async def prove(work: Work, seq: int, *, book: str | None) -> str:

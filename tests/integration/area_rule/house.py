@@ -11,7 +11,8 @@ from typing import Any
 
 import httpx
 
-from services.embedded import SERVICES, Embedded
+from services.catalogue import part
+from services.embedded import Embedded
 from shared import keys
 from shared.clock import MovableClock, county_instant
 from shared.roles import Role
@@ -125,4 +126,4 @@ async def running(home: Path) -> AsyncIterator[House]:
     async with embedded.house.router.lifespan_context(embedded.house):
         transport = httpx.ASGITransport(embedded, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://daohu") as http:
-            yield House(embedded, http, SERVICES["registry"][1].of(home=home, clock="movable"))
+            yield House(embedded, http, part("registry").settings.of(home=home, clock="movable"))

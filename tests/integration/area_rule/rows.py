@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Column, Table, select
 
 from area_rule.house import House
-from services.embedded import SERVICES
+from services.catalogue import part
 from shared import tables
 
 THE_CHAIN = ("funds.book", "funds.log_node", "funds.checkpoint")
@@ -35,7 +35,7 @@ async def rows_of(house: House) -> list[Row]:
     found = []
     for service in house.embedded.services:
         async with service.database.read() as tx:
-            for table in (*SERVICES[service.name][2].sorted_tables, tables.outbox, tables.import_file):
+            for table in (*part(service.name).tables.sorted_tables, tables.outbox, tables.import_file):
                 for row in (await tx.execute(select(table))).mappings():
                     found.append(_row(f"{service.name}.{table.name}", table, dict(row)))
     return found

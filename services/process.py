@@ -1,0 +1,164 @@
+"""`daohu run`: one service as one process, on PostgreSQL and Kafka. It waits for what it stands on, serves, and stops in order."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, nullcontext
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services import catalogue
+from services.serving import config, settle_memory
+from shared import keys, migrate
+from shared.app import problem
+from shared.bus import Bus, BusError, came
+from shared.errors import Unavailable
+from shared.kafka import KafkaBus
+from shared.service import Service
+from shared.settings import Settings
+from shared.topics import all_topics
+
+STOPPED, FAILED = 0, 1
+"""Exit codes: it was asked to stop · a loop of it ended, or what it stands on is not what this release needs."""
+
+LOOK_AGAIN_S = 0.5
+"""How soon a database that did not answer is asked again."""
+
+
+class Misplaced(Exception):
+    """A setting or a key that a process of a cluster needs is not there. The text says which."""
+
+
+class NotPrepared(Exception):
+    """Tables or topics are missing, or of another release. The text says what to do."""
+
+
+class Door:
+    """In front of the app (pure ASGI): until `open`, only questions after its health are let in."""
+
+    def __init__(self, app: ASGIApp, name: str) -> None:
+        self.app, self.open = app, False
+        self._always = {f"/{name}/{path}" for path in ("livez", "readyz", "metrics")}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.open or scope["type"] != "http" or scope["path"] in self._always:
+            await self.app(scope, receive, send)
+        else:
+            await problem(Unavailable("The service is starting or stopping. Repeat the request."))(scope, receive, send)
+
+
+class _Server(uvicorn.Server):
+    """Signals are the process's, which ends in order, not the server's."""
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+def run(name: str, listen: Callable[[], socket.socket], **given: Any) -> int:
+    """Runs a service until it is asked to stop (SIGTERM, SIGINT) or cannot go on; answers the exit code. Raises Misplaced."""
+    part = catalogue.part(name)
+    settings = part.settings.of(**given)
+    _require(settings)
+    bus = KafkaBus(
+        settings.kafka_bootstrap_servers, replicas=settings.topic_replicas, client_id=f"daohu-{name}-{settings.role}"
+    )
+    app = part.create_app(settings, bus)
+    settle_memory()
+    with asyncio.Runner(loop_factory=config(app).get_loop_factory()) as runner:
+        return runner.run(_live(app, bus, listen()))
+
+
+def _require(settings: Settings) -> None:
+    """A process of a cluster guesses nothing. Raises Misplaced."""
+    if not settings.kafka_bootstrap_servers:
+        raise Misplaced("Set DAOHU_KAFKA_BOOTSTRAP_SERVERS. For one process without Kafka: `daohu up`.")
+    if not settings.url.startswith("postgres"):
+        name = f"DAOHU_{settings.service.upper()}_DATABASE_URL"
+        raise Misplaced(f"Set {name} to a PostgreSQL database. For one process on SQLite: `daohu up`.")
+    if missing := keys.missing(settings):
+        raise Misplaced(
+            f"There is no {', '.join(missing)}. `daohu migrate` or `daohu keys init` makes the keys of a deployment, once; "
+            "every process gets the same ones."
+        )
+
+
+async def _live(app: FastAPI, bus: Bus, listening: socket.socket) -> int:
+    service: Service = app.state.service
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, asked.set)
+    door = Door(app, service.name)
+    graceful = max(1, int(service.settings.stop_seconds / 2))  # the other half is the loops'
+    server = _Server(config(door, lifespan="off", timeout_graceful_shutdown=graceful))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    code = FAILED
+    try:
+        if await _prepared(service, bus, asked):
+            async with AsyncExitStack() as stack:
+                if service.works:
+                    await bus.start()
+                    stack.push_async_callback(bus.stop)
+                await stack.enter_async_context(app.router.lifespan_context(app))
+                door.open = True
+                service.log.info("serving", role=service.settings.role)
+                await _first(asked.wait(), service.failed.wait(), asyncio.shield(serving))
+                # Requests in hand are answered before anything they stand on closes.
+                server.should_exit = True
+                await serving
+                door.open = False
+        if asked.is_set() and not service.failed.is_set():
+            code = STOPPED
+    except NotPrepared as refusal:
+        service.log.critical("not_prepared", reason=str(refusal))
+    finally:
+        server.should_exit = True
+        await serving
+        await service.database.close()
+    service.log.info("stopped", code=code)
+    return code
+
+
+async def _first(*waits: Awaitable[Any]) -> None:
+    """Returns when one of them is over; the others are given up."""
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+
+
+async def _prepared(service: Service, bus: Bus, asked: asyncio.Event) -> bool:
+    """Waits until the database answers, then holds it against this release. False when asked to stop before that.
+
+    A broker that does not answer is no reason to wait: an API serves without it, and loops wait for it by themselves.
+    Raises NotPrepared.
+    """
+    service.waits_for = "the database"
+    while not asked.is_set():
+        try:
+            await migrate.require(service.database)
+            break
+        except migrate.NotMigrated as error:
+            raise NotPrepared(str(error)) from None
+        except (OSError, DBAPIError, PoolTimeout) as error:
+            service.log.warning("database_waits", error=type(error).__name__)
+            await came(asked, LOOK_AGAIN_S)
+    if service.works:
+        await _require_topics(service, bus)
+    service.waits_for = ""
+    return not asked.is_set()
+
+
+async def _require_topics(service: Service, bus: Bus) -> None:
+    try:
+        there = await bus.topics()
+    except (OSError, BusError) as error:
+        service.log.warning("kafka_waits", error=type(error).__name__)
+        return
+    if missing := sorted(set(all_topics()) - there):
+        raise NotPrepared(f"{len(missing)} topics are missing, {missing[0]} first; run `daohu migrate`")
