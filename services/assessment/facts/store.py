@@ -19,7 +19,6 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
-    insert,
     or_,
     select,
     tuple_,
@@ -30,6 +29,7 @@ from services.assessment.facts.domain import Counts, Fact
 from services.assessment.tables import metadata
 from shared.append_only import protect
 from shared.db import DivisionCode, Instant, chunked, in_area, insert_ignoring
+from shared.rows import insert_rows
 from shared.scope import Area
 
 SLICE = 2_000
@@ -76,7 +76,7 @@ async def add(tx: AsyncConnection, found: Sequence[Fact]) -> None:
         {name: getattr(fact, name) for name in Fact.__slots__} | {"county": fact.county, "town": fact.town}
         for fact in found
     ]
-    await tx.execute(insert(facts), rows)
+    await insert_rows(tx, facts, rows)
 
 
 async def withdraw(tx: AsyncConnection, event_id: UUID, *, reason: str, actor: str, at: datetime) -> bool:

@@ -17,14 +17,14 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
-    insert,
     select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.tables import metadata
-from shared.db import BigId, DivisionCode, Instant, chunked, in_area, insert_ignoring, upsert
+from shared.db import BigId, DivisionCode, Instant, chunked, in_area, insert_ignoring
+from shared.rows import insert_rows, upsert_rows
 from shared.scope import Area, Level
 
 REGISTERED = "registered"
@@ -128,8 +128,7 @@ async def household_numbers(tx: AsyncConnection, household_ids: Collection[UUID]
 async def keep_households(tx: AsyncConnection, found: Sequence[Household]) -> None:
     """As they are now, unless a newer version is known."""
     rows = [{name: getattr(household, name) for name in Household.__slots__} for household in found]
-    if rows:
-        await tx.execute(upsert(tx, households, keys=("household_id",), forward="version"), rows)
+    await upsert_rows(tx, households, rows, keys=("household_id",), forward="version")
 
 
 def status_of(household: Household, *, since: datetime) -> dict[str, Any]:
@@ -144,8 +143,7 @@ async def keep_statuses(
     """`ended`: (household, at) of those whose present status ends. `begun`: the rows of `status_of`, entered after that."""
     if ended:
         await tx.execute(_END, ended)
-    if begun:
-        await tx.execute(insert(statuses), begun)
+    await insert_rows(tx, statuses, begun)
 
 
 async def registered(tx: AsyncConnection, area: Area, *, before: datetime | None) -> dict[str, int]:

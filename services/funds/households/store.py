@@ -9,8 +9,9 @@ from sqlalchemy import Column, Index, Integer, String, Table, Uuid, bindparam, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.tables import metadata
-from shared.db import DivisionCode, chunked, in_area, upsert
+from shared.db import DivisionCode, chunked, in_area
 from shared.events.registry import HouseholdStatus
+from shared.rows import upsert_rows
 from shared.scope import Area
 
 PAYABLE = (HouseholdStatus.REGISTERED.value, HouseholdStatus.EXITED.value)
@@ -69,7 +70,7 @@ _CHANGE = (
 
 async def put(tx: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
     """Keeps households as a version of each says, unless a newer version is known."""
-    await tx.execute(upsert(tx, household, keys=("household_id",), forward="version"), rows)
+    await upsert_rows(tx, household, rows, keys=("household_id",), forward="version")
 
 
 async def change(tx: AsyncConnection, changes: Sequence[Change]) -> None:
@@ -79,7 +80,7 @@ async def change(tx: AsyncConnection, changes: Sequence[Change]) -> None:
 
 
 async def put_divisions(tx: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    await tx.execute(upsert(tx, division, keys=("code",), forward="version"), rows)
+    await upsert_rows(tx, division, rows, keys=("code",), forward="version")
 
 
 async def division_names(tx: AsyncConnection, codes: Sequence[str]) -> dict[str, str]:

@@ -1,0 +1,90 @@
+"""Many rows with one statement: PostgreSQL takes a column as an array and unnests it, SQLite runs one statement a row.
+
+On PostgreSQL that writes a row in half the time of a statement a row (docs/decisions/0015-dead-letters-and-batches.md).
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ARRAY, Column, Insert, String, bindparam, func, insert, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.schema import Table
+
+from shared.db import insert_ignoring, upsert
+
+Row = Mapping[str, Any]
+
+
+async def insert_rows(tx: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
+    """Enters rows that all name the same columns."""
+    if not rows:
+        return
+    if tx.dialect.name != "postgresql":
+        await tx.execute(insert(table), rows)
+        return
+    await tx.execute(_insert(table, tuple(rows[0])), _columns(rows))
+
+
+async def insert_new_rows(tx: AsyncConnection, table: Table, rows: Sequence[Row], *, answer: str) -> list[Any]:
+    """Enters the rows that are not there yet and answers a column of those."""
+    if not rows:
+        return []
+    if tx.dialect.name != "postgresql":
+        entered = await tx.execute(insert_ignoring(tx, table).returning(table.c[answer]), rows)
+    else:
+        statement = _insert_new(table, tuple(rows[0]), answer)
+        entered = await tx.execute(statement, _columns(rows))
+    return list(entered.scalars())
+
+
+async def upsert_rows(
+    tx: AsyncConnection, table: Table, rows: Sequence[Row], *, keys: tuple[str, ...], forward: str = ""
+) -> None:
+    """`shared.db.upsert` for rows that all name the same columns; of several with one key the last that is not older stands."""
+    if not rows:
+        return
+    if tx.dialect.name != "postgresql":
+        await tx.execute(upsert(tx, table, keys=keys, forward=forward), rows)
+        return
+    last: dict[tuple[Any, ...], Row] = {}  # PostgreSQL refuses one statement that changes a row twice
+    for row in rows:
+        key = tuple(row[name] for name in keys)
+        if not forward or key not in last or last[key][forward] <= row[forward]:
+            last[key] = row
+    await tx.execute(_upsert(table, tuple(rows[0]), keys, forward), _columns(list(last.values())))
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _unnested(table: Table, names: tuple[str, ...]) -> Any:
+    statement = postgresql_insert(table)
+    return statement.from_select(names, select(*(func.unnest(_array(table.c[name])) for name in names)))
+
+
+def _array(column: Column[Any]) -> Any:
+    # A cast to VARCHAR(n) would cut a value that is too long; without the length PostgreSQL refuses it.
+    kind = String() if isinstance(column.type, String) else column.type
+    return bindparam(column.name, type_=ARRAY(kind))
+
+
+@cache
+def _insert(table: Table, names: tuple[str, ...]) -> Insert:
+    statement: Insert = _unnested(table, names)
+    return statement
+
+
+@cache
+def _insert_new(table: Table, names: tuple[str, ...], answer: str) -> Any:
+    return _unnested(table, names).on_conflict_do_nothing().returning(table.c[answer])
+
+
+@cache
+def _upsert(table: Table, names: tuple[str, ...], keys: tuple[str, ...], forward: str) -> Any:
+    statement = _unnested(table, names)
+    changed = {name: statement.excluded[name] for name in names if name not in keys}
+    newer = table.c[forward] <= statement.excluded[forward] if forward else None
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=changed, where=newer)
