@@ -67,6 +67,20 @@ class Record:
         return self.topic, self.partition
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """What a partition holds, as offsets: the first record, where the group goes on, and the place after the newest."""
+
+    first: int
+    committed: int
+    end: int
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a topic where messages of this key go, on every bus."""
+    return zlib.crc32(key.encode()) % partitions
+
+
 class Producer(Protocol):
     async def send(self, messages: Sequence[Message]) -> None:
         """Returns when all are durable, in this order within each key. Raises BusError: then some may have been sent."""
@@ -98,6 +112,14 @@ class Consumer(Protocol):
 
     def resume(self, tp: TopicPartition) -> None: ...
 
+    async def span(self, since: datetime | None = None) -> dict[TopicPartition, Span]:
+        """Of every partition of its topics, whichever member has it; nobody need have joined. Raises BusError.
+
+        `first` is the oldest record kept or, with `since`, the first one sent at or after it (`end` when there is none).
+        A group that never committed in a partition goes on at the oldest record kept.
+        """
+        ...
+
     async def lag(self) -> int:
         """Records of the group's topics that the group has not committed, whichever member has them. Raises BusError."""
         ...
@@ -108,14 +130,24 @@ class Consumer(Protocol):
 
 
 class Bus(Protocol):
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Returns also while the broker is away: whoever sends or polls then gets a BusError, and `health` says so."""
+        ...
 
     async def stop(self) -> None: ...
+
+    async def health(self) -> str:
+        """ "ok", or what is the matter, for people: "waiting for Kafka"."""
+        ...
+
+    async def topics(self) -> set[str]:
+        """The names of the topics there are. Raises BusError."""
+        ...
 
     async def create_topics(
         self, topics: Iterable[str] | Mapping[str, int], partitions: int = DEFAULT_PARTITIONS
     ) -> None:
-        """Makes those that do not exist yet; the others keep their partitions."""
+        """Makes those that do not exist yet; the others keep their partitions. Raises BusError."""
         ...
 
     def producer(self) -> Producer: ...
@@ -184,6 +216,13 @@ class LocalBus:
     def started(self) -> bool:
         return self._connection is not None
 
+    async def health(self) -> str:
+        return "ok" if self.started else "the bus is not started"
+
+    async def topics(self) -> set[str]:
+        self._look()
+        return set(self.partitions)
+
     async def create_topics(
         self, topics: Iterable[str] | Mapping[str, int], partitions: int = DEFAULT_PARTITIONS
     ) -> None:
@@ -235,6 +274,16 @@ class LocalBus:
             for at, key, value, headers, sent in rows
         ]
 
+    def first_kept(self, tp: TopicPartition, since: datetime | None) -> int:
+        """The offset of the oldest record kept, or of the first sent at or after `since`; the end when there is none."""
+        with self.transaction() as sql:
+            rows = sql.execute(
+                'SELECT min("offset") FROM record WHERE topic = ? AND partition = ? AND at >= ?',
+                (*tp, since.astimezone(UTC).isoformat() if since else ""),
+            )
+            [(first,)] = rows.fetchall()
+        return self.ends.get(tp, 0) if first is None else first
+
     def committed(self, group: str) -> dict[TopicPartition, int]:
         with self.transaction() as sql:
             rows = sql.execute(
@@ -283,7 +332,7 @@ class LocalBus:
         if len(message.value) > MAX_MESSAGE_BYTES:
             raise MessageTooLarge(f"{message.topic}: {len(message.value)} bytes, allowed are {MAX_MESSAGE_BYTES}")
         places = self.partitions_of(message.topic)
-        return places[zlib.crc32(message.key.encode()) % len(places)]
+        return places[partition_of(message.key, len(places))]
 
     def _look(self) -> None:
         with self.transaction() as sql:
@@ -385,6 +434,15 @@ class LocalConsumer:
 
     def resume(self, tp: TopicPartition) -> None:
         self._paused.discard(tp)
+
+    async def span(self, since: datetime | None = None) -> dict[TopicPartition, Span]:
+        done = self._bus.committed(self._group.name)
+        spans = {}
+        for tp in (tp for topic in self.topics for tp in self._bus.partitions_of(topic)):
+            first = self._bus.first_kept(tp, since)
+            committed = done[tp] if tp in done else self._bus.first_kept(tp, None)
+            spans[tp] = Span(first, committed, self._bus.ends.get(tp, 0))
+        return spans
 
     async def lag(self) -> int:
         done = self._bus.committed(self._group.name)

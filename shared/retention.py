@@ -16,6 +16,9 @@ ANSWERS = timedelta(days=30)
 SEEN = timedelta(days=90)
 """Longer than any topic keeps an event, so that none can arrive a second time unnoticed."""
 
+IN_TOPICS = timedelta(days=60)
+"""Kafka keeps an event so long, whoever has read it: `daohu replay` reaches back so far. Less than SEEN."""
+
 PUBLISHED = timedelta(days=90)
 """A change feed's cursor may be this old; an older one is told to start anew."""
 
