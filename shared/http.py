@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 from shared import idempotency
 from shared.errors import FieldError, Forbidden, Malformed, PreconditionRequired, Stale, Unauthenticated
 from shared.roles import Caller, Role
-from shared.work import NOBODY, Work
+from shared.work import NOBODY, Glance, Work
 
 MAX_PAGE, DEFAULT_PAGE = 500, 100
 MAX_KEY = 100
@@ -219,6 +219,13 @@ async def _work(request: Request) -> Work:
 
 
 WorkDep = Annotated[Work, Depends(_work)]
+
+
+async def _glance(request: Request) -> Glance:
+    return Glance(request.app.state.service.database, request.state.caller)
+
+
+GlanceDep = Annotated[Glance, Depends(_glance)]
 
 
 def _has_nul(value: Any) -> bool:

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import outbox
 from shared.clock import Clock, business_date
+from shared.db import Database
 from shared.events.base import Envelope, Event
 from shared.ids import new_id
 from shared.pii import Vault
@@ -20,6 +21,19 @@ SYSTEM = Caller(subject="system", client="system", roles=frozenset(), divisions=
 
 NOBODY = Caller(subject="anybody", client="", roles=frozenset(), divisions=(), area=Area(()))
 """The caller of a public route: no right and no area."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What a route has that answers from one look-up: who asks, and the database. No transaction, so nothing can be written."""
+
+    database: Database
+    caller: Caller
+
+    @property
+    def area(self) -> Area:
+        return self.caller.area
+
 
 FLUSHED = 500
 """Facts in one statement; others get the loop in between."""

@@ -21,7 +21,7 @@ from services.registry.households.schemas import (
     Unmasked,
     UnmaskIn,
 )
-from shared.http import MatchDep, Page, PageDep, Router, WorkDep, allow, etag
+from shared.http import GlanceDep, MatchDep, Page, PageDep, Router, WorkDep, allow, etag
 from shared.roles import Role
 
 router = Router(prefix="/registry/v1/households", tags=["households"])
@@ -65,12 +65,11 @@ async def list_changes(work: WorkDep, paging: PageDep) -> Changes:
     return await service.list_changes(work, paging)
 
 
-@router.get("/{household_id}", dependencies=[allow(*READERS)])
-async def show_household(work: WorkDep, household_id: UUID, response: Response) -> HouseholdOut:
+@router.get("/{household_id}", dependencies=[allow(*READERS)], response_model=HouseholdOut)
+async def show_household(glance: GlanceDep, household_id: UUID) -> Response:
     """The file of a household with its people (户档案)."""
-    household = await service.show(work, household_id)
-    response.headers["etag"] = etag(household.version)
-    return household
+    version, body = await service.show(glance, household_id)
+    return Response(body, headers={"etag": etag(version)}, media_type="application/json")
 
 
 @router.get("/{household_id}/as-of", dependencies=[allow(*READERS)])

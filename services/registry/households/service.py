@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from services.registry.divisions import service as divisions
-from services.registry.households import codes, domain, records, store
+from services.registry.households import card, codes, domain, records, store
 from services.registry.households.schemas import (
     Change,
     Changes,
@@ -31,7 +31,7 @@ from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, pa
 from shared.ids import new_id
 from shared.money import yuan
 from shared.scope import Area
-from shared.work import Work
+from shared.work import Glance, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,9 +142,12 @@ async def list_households(
     return Page(items=[_brief(row) for row in shown], next=following)
 
 
-async def show(work: Work, household_id: UUID) -> HouseholdOut:
-    """The present file with its people. Raises HouseholdUnknown."""
-    return await _whole(work, await _row(work, household_id))
+async def show(glance: Glance, household_id: UUID) -> tuple[int, bytes]:
+    """The present file with its people: its version, and a HouseholdOut as JSON. Raises HouseholdUnknown."""
+    found = await card.find(glance.database, household_id, glance.area)
+    if found is None:
+        raise _unknown()
+    return found
 
 
 async def show_past(
@@ -321,8 +324,12 @@ async def _require_free(work: Work, blinds: Sequence[str], *, household_id: UUID
 async def _row(work: Work, household_id: UUID, *, lock: bool = False) -> store.Row:
     row = await store.find(work.tx, household_id, work.area, lock=lock)
     if row is None:
-        raise domain.HouseholdUnknown("There is no such household in your area.")
+        raise _unknown()
     return row
+
+
+def _unknown() -> domain.HouseholdUnknown:
+    return domain.HouseholdUnknown("There is no such household in your area.")
 
 
 async def _whole(work: Work, row: Mapping[str, Any]) -> HouseholdOut:
