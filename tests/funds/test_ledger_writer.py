@@ -23,6 +23,8 @@ from services.funds.ledger.domain import (
     InsufficientFunds,
     Posting,
 )
+from services.funds.ledger.postgres import PostgresWriter
+from services.funds.ledger.sqlite import SqliteWriter
 from services.funds.ledger.writer import Busy, NotWritten, Stopped, Writer
 from services.funds.tables import metadata
 from shared import tables
@@ -68,13 +70,17 @@ def fact(seq: int) -> Fact:
     return Fact(event, Envelope(new_id(), event.type_name, "/daohu/funds", str(fund), AT, COUNTY, "a", 1))
 
 
+def writer_of(database: Database) -> Writer:
+    return SqliteWriter(database) if database.sqlite else PostgresWriter(database.url)
+
+
 @asynccontextmanager
 async def ledger(url: str):
     database = Database(url, service="funds")
     async with database.write() as tx:
         await tx.run_sync(tables.metadata.create_all)
         await tx.run_sync(metadata.create_all)
-    writer = Writer(database)
+    writer = writer_of(database)
     await writer.start()
     try:
         yield database, writer
@@ -243,7 +249,7 @@ async def test_a_ring_of_transfers_never_locks_up(database_url):
 async def test_two_writers_of_two_processes_share_a_book(database_url):
     async with ledger(database_url) as (database, first):
         elsewhere = Database(database_url, service="funds")
-        second = Writer(elsewhere)
+        second = writer_of(elsewhere)
         await second.start()
         for round in range(5):
             posts = [w.post(receive(f"r{round}-{i // 2}", 10)) for i in range(40) for w in (first, second)]
@@ -290,7 +296,7 @@ async def test_the_queue_has_a_limit(tmp_path, monkeypatch):
 async def test_a_database_that_does_not_answer_is_said_to_all_who_wait(tmp_path, monkeypatch):
     monkeypatch.setattr(writers, "BACKOFF_S", 0.001)
     database = Database(f"sqlite:///{tmp_path / 'nowhere' / 'l.db'}", service="funds")
-    writer = Writer(database)
+    writer = writer_of(database)
     await writer.start()
     answers = await asyncio.gather(*(writer.post(receive(f"r{i}", 10)) for i in range(5)), return_exceptions=True)
     assert {type(a) for a in answers} == {NotWritten}

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 from funds_county import created, refused
+from sqlalchemy import select
 
-from services.funds.ledger.store import lock_head
+from services.funds.ledger import store as ledger
 from shared.roles import Role
 from shared.testing import COUNTY, TOWN
 
@@ -135,7 +136,7 @@ async def test_requests_that_wait_for_the_ledger_leave_the_connections_to_those_
     county = county_on_both
     source = await county.source()
     async with county.live.service.database.write() as tx:
-        await lock_head(tx, COUNTY[:6])
+        await tx.execute(select(ledger.book).with_for_update())
         waiting = [
             asyncio.create_task(
                 county.finance.post(f"/funds/v1/sources/{source}/receipts", RECEIPT | {"voucher_no": f"V-{n}"})

@@ -23,7 +23,6 @@ MAX_POSTINGS = 20_000
 MAX_BALANCE_FEN = 2**53 - 1
 """The largest integer that RFC 8785 can write; far above MAX_FEN."""
 
-_NAME = re.compile(r"[^/\x00-\x1f]{1,64}")
 _KIND = re.compile(r"[a-z_]{1,32}")
 _BOOK = re.compile(r"\d{6}")
 
@@ -41,8 +40,10 @@ class AccountKind(StrEnum):
     HOUSEHOLD = "household"  # 到户: paid
 
 
-MAY_OVERDRAW = frozenset({AccountKind.SOURCE})
+MAY_OVERDRAW: frozenset[str] = frozenset({AccountKind.SOURCE})
 """Only the outside world may go below zero: its balance is minus what it gave."""
+
+_ACCOUNT = re.compile(rf"(?:{'|'.join(AccountKind)})/[^/\x00-\x1f]{{1,64}}/[^/\x00-\x1f]{{1,64}}")
 
 
 class InsufficientFunds(Refusal):
@@ -80,8 +81,7 @@ class AccountKey(NamedTuple):
         return "/".join(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """One line of an entry: `amount_fen` into the account (negative: out of it). `division` is the account's, 12 digits."""
 
     account: AccountKey
@@ -119,6 +119,7 @@ class Command:
 
     def __post_init__(self) -> None:
         _check(self)
+        _canonical_only((self.approvals, self.notice, self.details))  # all the rest is checked text and numbers
         said = {
             "version": 1,
             "book": self.book,
@@ -134,18 +135,13 @@ class Command:
             "notice": self.notice,
             "details": self.details,
             "postings": [
-                {
-                    "kind": posting.account.kind,
-                    "owner": posting.account.owner,
-                    "earmark": posting.account.earmark,
-                    "division": posting.division,
-                    "amount_fen": posting.amount_fen,
-                }
-                for posting in self.postings
+                {"kind": kind, "owner": owner, "earmark": earmark, "division": division, "amount_fen": amount_fen}
+                for (kind, owner, earmark), amount_fen, division in self.postings
             ],
         }
-        request_hash = self.request_hash or hashlib.sha256(canonical(said)).digest()
-        body = canonical({**said, "recorded_at": instant_text(self.recorded_at), "request_hash": request_hash.hex()})
+        request_hash = self.request_hash or digest_of(_canonical_bytes(said))
+        said["recorded_at"], said["request_hash"] = instant_text(self.recorded_at), request_hash.hex()
+        body = _canonical_bytes(said)
         for name, value in (("request_hash", request_hash), ("body", body), ("digest", digest_of(body))):
             object.__setattr__(self, name, value)
 
@@ -156,23 +152,35 @@ def canonical(value: Any) -> bytes:
     For such values sorted compact JSON is the canonical form; a test holds it equal to the library `rfc8785`, which takes
     sixty times longer. Raises EntryMalformed for anything else (floats among them: money is integer fen).
     """
+    _canonical_only(value)
+    return _canonical_bytes(value)
+
+
+def _canonical_bytes(value: Any) -> bytes:
     try:
-        _canonical_only(value)
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)
     except (TypeError, RecursionError) as error:
         raise EntryMalformed(f"This cannot be written canonically: {error}.") from error
 
 
 def _canonical_only(value: Any) -> None:
+    """Raises EntryMalformed for what JSON libraries write in several ways, or not at all."""
+    try:
+        _require_canonical(value)
+    except (TypeError, RecursionError) as error:
+        raise EntryMalformed(f"This cannot be written canonically: {error}.") from error
+
+
+def _require_canonical(value: Any) -> None:
     kind = type(value)
     if kind is dict:
         for name, inner in value.items():
             if type(name) is not str or not name.isascii():
                 raise TypeError("a name that is not ASCII text")
-            _canonical_only(inner)
+            _require_canonical(inner)
     elif kind is list or kind is tuple:
         for inner in value:
-            _canonical_only(inner)
+            _require_canonical(inner)
     elif not isinstance(value, str | int | None):
         raise TypeError(f"a {kind.__name__}")
 
@@ -199,12 +207,8 @@ def _check(command: Command) -> None:
     if not 2 <= len(command.postings) <= MAX_POSTINGS:
         raise EntryMalformed(f"An entry has 2 to {MAX_POSTINGS} postings, this one {len(command.postings)}.")
     sums: dict[str, int] = {}
-    for account, amount_fen, division in ((p.account, p.amount_fen, p.division) for p in command.postings):
-        if (
-            account.kind not in set(AccountKind)
-            or not _NAME.fullmatch(account.owner)
-            or not _NAME.fullmatch(account.earmark)
-        ):
+    for account, amount_fen, division in command.postings:
+        if not _ACCOUNT.fullmatch(account.name):
             raise EntryMalformed(
                 f"There is no account {account.name!r}: name its kind, its owner's number and its fund."
             )
@@ -213,7 +217,7 @@ def _check(command: Command) -> None:
                 f"A posting moves 1 to {MAX_FEN} fen and names a division of 12 digits ({account.name})."
             )
         sums[account.earmark] = sums.get(account.earmark, 0) + amount_fen
-    if len({posting.account for posting in command.postings}) != len(command.postings):
+    if len({account for account, _, _ in command.postings}) != len(command.postings):
         raise EntryMalformed("An account stands in an entry once; add its amounts up.")
     if unequal := {earmark: rest for earmark, rest in sorted(sums.items()) if rest}:
         raise EntryMalformed(f"The postings do not add up to zero for each fund: {unequal}.", unbalanced=unequal)
@@ -241,16 +245,14 @@ def refusal_of(command: Command, refusal: Refusal) -> Command:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The last entry of a book: its number and its link. An empty book has number 0."""
 
     seq: int
     link: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A command that was accepted: its dense number in the book, the link before it and its own."""
 
     command: Command
@@ -259,8 +261,7 @@ class Entry:
     link: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
+class Posted(NamedTuple):
     """The answer to a posted command. `replayed`: it had been posted before, nothing happened now."""
 
     seq: int
@@ -278,12 +279,17 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a batch does: the new head, the entries to write, the change of each touched balance, one outcome a command."""
+    """What a batch does: the new head, the entries to write, the change of each touched balance, one outcome a command.
+
+    `known` and `onces`: what its entries add to what is known.
+    """
 
     head: Head
     entries: list[Entry]
     deltas: dict[AccountKey, int]
     outcomes: list[Posted | Refusal]
+    known: dict[str, Known]
+    onces: dict[str, int]
 
 
 def book_of(division: str) -> str:
@@ -323,7 +329,7 @@ def answer_again(known: Known, request_hash: bytes, ref: str) -> Posted:
             ref=ref,
             seq=known.posted.seq,
         )
-    return replace(known.posted, replayed=True)
+    return known.posted._replace(replayed=True)
 
 
 def decide(
@@ -336,50 +342,52 @@ def decide(
     """Decides each command alone, in order, against the state the ones before it leave behind.
 
     `balances` in fen (an account that does not exist yet may be missing), `known` the refs and `onces` (once → entry) of the
-    book that these commands name. Refusals: idempotency_key_reused, already_done, insufficient_funds, balance_too_large.
+    book, at least those that these commands name. Nothing given is changed.
+    Refusals: idempotency_key_reused, already_done, insufficient_funds, balance_too_large.
     """
-    now, refs, settled = dict(balances), dict(known), dict(onces)
     deltas: dict[AccountKey, int] = {}
+    refs: dict[str, Known] = {}
+    settled: dict[str, int] = {}
     entries: list[Entry] = []
     outcomes: list[Posted | Refusal] = []
+    seq, last = head
     for command in commands:
+        ref, once = command.ref, command.once
         try:
-            if (first := refs.get(command.ref)) is not None:
-                outcomes.append(answer_again(first, command.request_hash, command.ref))
+            if (first := refs.get(ref) or known.get(ref)) is not None:
+                outcomes.append(answer_again(first, command.request_hash, ref))
                 continue
-            if command.once is not None and command.once in settled:
-                raise AlreadyDone(
-                    "This was settled before; nothing more is to be done.", once=command.once, seq=settled[command.once]
-                )
-            for posting in command.postings:
-                _admit(posting, now.get(posting.account, 0))
+            if once is not None and (done := settled.get(once) or onces.get(once)) is not None:
+                raise AlreadyDone("This was settled before; nothing more is to be done.", once=once, seq=done)
+            for account, amount_fen, _ in command.postings:
+                before = balances.get(account, 0) + deltas.get(account, 0)
+                if not 0 <= before + amount_fen <= MAX_BALANCE_FEN:
+                    _admit(account, amount_fen, before)
         except Refusal as refusal:
             outcomes.append(refusal)
             continue
-        for posting in command.postings:
-            now[posting.account] = now.get(posting.account, 0) + posting.amount_fen
-            deltas[posting.account] = deltas.get(posting.account, 0) + posting.amount_fen
-        entry = Entry(command, head.seq + 1, head.link, link(head.link, head.seq + 1, command.digest))
-        head = Head(entry.seq, entry.link)
-        posted = Posted(entry.seq, entry.link, command.recorded_at)
-        entries.append(entry)
+        for account, amount_fen, _ in command.postings:
+            deltas[account] = deltas.get(account, 0) + amount_fen
+        seq, before_it = seq + 1, last
+        last = link(before_it, seq, command.digest)
+        posted = Posted(seq, last, command.recorded_at)
+        entries.append(Entry(command, seq, before_it, last))
         outcomes.append(posted)
-        refs[command.ref] = Known(command.request_hash, posted)
-        if command.once is not None:
-            settled[command.once] = entry.seq
-    return Decided(head, entries, deltas, outcomes)
+        refs[ref] = Known(command.request_hash, posted)
+        if once is not None:
+            settled[once] = seq
+    return Decided(Head(seq, last), entries, deltas, outcomes, refs, settled)
 
 
-def _admit(posting: Posting, balance_fen: int) -> None:
-    after = balance_fen + posting.amount_fen
-    if posting.amount_fen < 0 and after < 0 and posting.account.kind not in MAY_OVERDRAW:
+def _admit(account: AccountKey, amount_fen: int, balance_fen: int) -> None:
+    """Raises InsufficientFunds, BalanceTooLarge."""
+    after = balance_fen + amount_fen
+    if amount_fen < 0 and after < 0 and account.kind not in MAY_OVERDRAW:
         raise InsufficientFunds(
-            f"{posting.account.name} has {yuan(balance_fen)} yuan, {yuan(-posting.amount_fen)} are needed. Allocate more, or ask for less.",
-            account=posting.account.name,
+            f"{account.name} has {yuan(balance_fen)} yuan, {yuan(-amount_fen)} are needed. Allocate more, or ask for less.",
+            account=account.name,
             available_fen=balance_fen,
-            needed_fen=-posting.amount_fen,
+            needed_fen=-amount_fen,
         )
     if abs(after) > MAX_BALANCE_FEN:
-        raise BalanceTooLarge(
-            f"{posting.account.name} would hold more than the ledger can count.", account=posting.account.name
-        )
+        raise BalanceTooLarge(f"{account.name} would hold more than the ledger can count.", account=account.name)

@@ -8,10 +8,11 @@ import orjson
 from sqlalchemy import RowMapping
 
 from services.funds.ledger import store
+from services.funds.ledger.postgres import PostgresWriter
 from services.funds.ledger.schemas import EntryDetail, EntryOut, PostingOut, SealOut
+from services.funds.ledger.sqlite import SqliteWriter
 from services.funds.ledger.writer import Writer
 from services.funds.proofs import store as seals
-from shared.db import Database
 from shared.errors import FieldError, Malformed, NotFound
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.money import yuan
@@ -26,19 +27,17 @@ async def open_ledger(service: Service) -> AsyncIterator[Writer]:
     On PostgreSQL it has a connection of its own: requests that wait for it hold all of the pool's, at worst (handbook: one
     posting that took a second connection of its pool hung a peer). On SQLite there is only the one that writes.
     """
-    database = (
-        service.database
-        if service.database.sqlite
-        else Database(service.settings.url, service=service.name, pools=(1, 1))
-    )
-    writer = Writer(database, on_commit=service.relay.wake if service.relay is not None else lambda: None)
+    on_commit = service.relay.wake if service.relay is not None else lambda: None
+    writer: Writer
+    if service.database.sqlite:
+        writer = SqliteWriter(service.database, on_commit=on_commit)
+    else:
+        writer = PostgresWriter(service.settings.url, on_commit=on_commit)
     await writer.start()
     try:
         yield writer
     finally:
         await writer.stop()
-        if database is not service.database:
-            await database.close()
 
 
 async def book_meant(work: Work, book: str | None) -> str:

@@ -17,19 +17,13 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     and_,
-    bindparam,
     func,
-    insert,
     select,
-    update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.ledger.domain import (
-    MAY_OVERDRAW,
     AccountKey,
-    Decided,
-    Head,
     Known,
     Posted,
     answer_again,
@@ -37,7 +31,7 @@ from services.funds.ledger.domain import (
 )
 from services.funds.tables import metadata
 from shared.append_only import protect
-from shared.db import BigId, DivisionCode, Instant, in_area, insert_ignoring
+from shared.db import BigId, DivisionCode, Instant, in_area
 from shared.scope import Area
 
 IN_MAX = 5_000
@@ -114,16 +108,6 @@ def _parts(keys: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (keys[start : start + IN_MAX] for start in range(0, len(keys), IN_MAX))
 
 
-async def lock_head(tx: AsyncConnection, code: str) -> Head:
-    """The head of a book; on PostgreSQL other writers' batches of this book wait from here to the commit."""
-    query = select(book.c.seq, book.c.link).where(book.c.book == code).with_for_update()
-    if (row := (await tx.execute(query)).one_or_none()) is None:
-        start = genesis(code)
-        await tx.execute(insert_ignoring(tx, book).values(book=code, seq=start.seq, link=start.link))
-        row = (await tx.execute(query)).one()
-    return Head(row.seq, bytes(row.link))
-
-
 async def books(tx: AsyncConnection, area: Area) -> list[str]:
     """The books (one a county) that hold anything in the area, by code."""
     held = select(account.c.id).where(account.c.book == book.c.book, in_area(account.c.division, area))
@@ -167,58 +151,6 @@ async def find_posted(tx: AsyncConnection, code: str, ref: str, request_hash: by
     """
     known = (await known_refs(tx, code, [ref])).get(ref)
     return answer_again(known, request_hash, ref) if known else None
-
-
-async def write_entries(tx: AsyncConnection, code: str, decided: Decided, ids: dict[AccountKey, int]) -> None:
-    """Writes a batch: new accounts, entries, postings and balances, all in the order of their keys. `ids` gains the new accounts."""
-    if missing := sorted(key for key in decided.deltas if key not in ids):
-        division = {p.account: p.division for e in decided.entries for p in e.command.postings}
-        await tx.execute(
-            insert(account),
-            [
-                {"book": code, "name": key.name, "kind": key.kind, "owner": key.owner, "earmark": key.earmark,
-                 "division": division[key], "may_overdraw": key.kind in MAY_OVERDRAW, "balance_fen": 0}
-                for key in missing
-            ],
-        )  # fmt: skip
-        ids |= {key: id for key, (id, _) in (await balances(tx, code, missing)).items()}
-    await tx.execute(
-        insert(entry),
-        [
-            {"book": code, "seq": e.seq, "kind": c.kind, "ref": c.ref, "once": c.once, "request_hash": c.request_hash,
-             "actor": c.actor, "effective_on": c.effective_on, "recorded_at": c.recorded_at, "division": c.division,
-             "memo": c.memo, "body": c.body, "digest": c.digest, "link": e.link}
-            for e in decided.entries
-            for c in [e.command]
-        ],
-    )  # fmt: skip
-    if lines := [
-        {
-            "book": code,
-            "seq": e.seq,
-            "line": line,
-            "account_id": ids[p.account],
-            "division": p.division,
-            "amount_fen": p.amount_fen,
-        }
-        for e in decided.entries
-        for line, p in enumerate(e.command.postings)
-    ]:
-        await tx.execute(insert(posting), lines)
-    changes = sorted((ids[key], delta) for key, delta in decided.deltas.items() if delta)
-    if changes:
-        change = update(account).where(account.c.id == bindparam("account_id"))
-        await tx.execute(
-            change.values(balance_fen=account.c.balance_fen + bindparam("delta", type_=BigInteger)),
-            [{"account_id": id, "delta": delta} for id, delta in changes],
-        )
-
-
-async def move_head(tx: AsyncConnection, code: str, old: Head, new: Head) -> bool:
-    """Compare-and-set: False when another writer moved the head since `old` was read."""
-    at_old = and_(book.c.book == code, book.c.seq == old.seq, book.c.link == old.link)
-    moved = await tx.execute(update(book).where(at_old).values(seq=new.seq, link=new.link))
-    return bool(moved.rowcount == 1)
 
 
 async def sums(tx: AsyncConnection, area: Area, earmarks: Sequence[str]) -> dict[tuple[str, str], int]:

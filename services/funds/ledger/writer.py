@@ -1,23 +1,18 @@
 """The writer (记账员): groups the commands waiting in this process into one transaction, and answers after its commit.
 
-Several processes may each have one: a batch moves its book's head by compare-and-set (handbook: architecture.md 2).
+What every writer is; `sqlite.py` and `postgres.py` say how the two databases take a batch (docs/decisions/0013).
+Several processes may each have one: a batch moves its books' heads by compare-and-set (handbook: architecture.md 2).
 Never await `post` inside a write transaction of one's own: on SQLite that transaction holds the only writing connection.
 """
 
 import asyncio
-import contextlib
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from services.funds.ledger import domain, store
 from services.funds.ledger.domain import Command, Decided, InsufficientFunds, Posted, refusal_of
-from shared import faults, outbox
-from shared.db import Database
 from shared.errors import Refusal, Unavailable
 from shared.outbox import Fact
 
@@ -26,6 +21,9 @@ BATCH_COMMANDS = 200
 
 BATCH_POSTINGS = 40_000
 """Postings of one commit; a command with more of them than are left goes into the next."""
+
+BATCH_BOOKS = 64
+"""Books of one commit, at most."""
 
 QUEUE_COMMANDS = 10_000
 """Commands that may wait; above, the caller is told to come again."""
@@ -53,30 +51,50 @@ class NotWritten(Unavailable):
     code = "ledger_unavailable"
 
 
-class _HeadMoved(Exception):
-    """Another writer was first; nothing of the batch happened."""
+class Waiting:
+    """A command, the events to record with it, and the caller's answer to come."""
+
+    __slots__ = ("command", "facts", "reply")
+
+    def __init__(self, command: Command, facts: Callable[[int], Sequence[Fact]]) -> None:
+        self.command, self.facts = command, facts
+        self.reply: asyncio.Future[Posted] = asyncio.get_running_loop().create_future()
+
+    def answer(self, outcome: Posted | BaseException) -> None:
+        if self.reply.done():
+            return  # its caller has gone
+        if isinstance(outcome, BaseException):
+            self.reply.set_exception(outcome)
+        else:
+            self.reply.set_result(outcome)
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
-    command: Command
-    facts: Callable[[int], Sequence[Fact]]
-    reply: asyncio.Future[Posted] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+class Writer(ABC):
+    """`on_commit` is called after each commit (the relay's wake). Counters since the start, for metrics:
 
+    `batches` committed, `commands` answered with them, `last_batch` (commands of the newest one), `redone` (batches that had to
+    be written again); `waiting` commands and `in_flight` batches are what there is now.
+    """
 
-class Writer:
-    """`on_commit` is called after each commit (the relay's wake)."""
-
-    def __init__(self, database: Database, *, on_commit: Callable[[], None] = lambda: None) -> None:
-        self._database, self._on_commit = database, on_commit
-        self._queue: deque[_Waiting] = deque()
+    def __init__(self, *, on_commit: Callable[[], None] = lambda: None) -> None:
+        self._on_commit = on_commit
+        self._queue: deque[Waiting] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        self.batches = 0
+        self.batches = self.commands = self.last_batch = self.redone = 0
+
+    @property
+    def waiting(self) -> int:
+        return len(self._queue)
+
+    @property
+    def in_flight(self) -> int:
+        return 0
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="ledger-writer")
+        """Neither waits for the database nor fails without it."""
+        self._task = asyncio.create_task(self._live(), name="ledger-writer")
 
     async def stop(self) -> None:
         """Takes no more commands, writes those that wait, ends."""
@@ -86,125 +104,96 @@ class Writer:
             await self._task
 
     async def post(self, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS) -> Posted:
-        """Posts a command; returns once it is committed. `facts` gives the events to record with it, knowing its number.
+        """Posts a command; returns once it is committed. `facts` gives the events to record with it, knowing its number;
+        it is called again when the batch is written again.
 
         Raises InsufficientFunds (which itself is put on record), AlreadyDone, IdempotencyKeyReused, BalanceTooLarge (409);
         Busy, Stopped, NotWritten (503: repeat with the same ref).
         """
         try:
-            return await self._submit(_Waiting(command, facts))
+            return await self._submit(Waiting(command, facts))
         except InsufficientFunds as refusal:
             await self.refuse(command, refusal)
             raise
 
     async def refuse(self, command: Command, refusal: Refusal) -> Posted:
         """Puts on record that a command was refused, by a gate before the ledger or by the ledger itself."""
-        return await self._submit(_Waiting(refusal_of(command, refusal), NO_FACTS))
+        return await self._submit(Waiting(refusal_of(command, refusal), NO_FACTS))
 
-    async def _submit(self, waiting: _Waiting) -> Posted:
+    def _submit(self, waiting: Waiting) -> asyncio.Future[Posted]:
         if self._stopping or self._task is None or self._task.done():
             raise Stopped("The ledger is stopping. Repeat with the same Idempotency-Key.")
-        if len(self._queue) >= QUEUE_COMMANDS:
+        if self.waiting >= QUEUE_COMMANDS:
             raise Busy("Too many postings wait. Repeat with the same Idempotency-Key.")
         self._queue.append(waiting)
         self._wake.set()
-        return await waiting.reply
+        return waiting.reply
 
-    async def _run(self) -> None:
+    async def _live(self) -> None:
         try:
-            while True:
-                if batch := self._take():
-                    await self._write(batch)
-                elif self._stopping:
-                    return
-                else:
-                    self._wake.clear()
-                    await self._wake.wait()
+            await self._run()
         finally:  # nobody waits for a writer that has gone
-            for waiting in self._queue:
-                if not waiting.reply.done():
-                    waiting.reply.set_exception(
-                        Stopped("The ledger has stopped. Repeat with the same Idempotency-Key.")
-                    )
+            for waiting in self._left():
+                waiting.answer(Stopped("The ledger has stopped. Repeat with the same Idempotency-Key."))
 
-    def _take(self) -> list[_Waiting]:
-        """The next batch: waiting commands of one book, in order."""
-        batch: list[_Waiting] = []
-        others: list[_Waiting] = []
+    @abstractmethod
+    async def _run(self) -> None:
+        """Writes batch after batch until it is told to stop and nothing waits."""
+
+    def _left(self) -> Iterable[Waiting]:
+        """Commands that nobody will write any more."""
+        return list(self._queue)
+
+    def _share(self) -> int:
+        """How many commands the next batch takes, at most."""
+        return BATCH_COMMANDS
+
+    def _take(self) -> list[Waiting]:
+        """The next batch: waiting commands in order, within the limits of a batch."""
+        most = self._share()
+        batch: list[Waiting] = []
+        books: set[str] = set()
         postings = 0
-        while self._queue and len(batch) < BATCH_COMMANDS:
-            waiting = self._queue.popleft()
+        while self._queue and len(batch) < most:
+            waiting = self._queue[0]
+            command = waiting.command
             if waiting.reply.done():
-                continue  # its caller has gone
-            if batch and waiting.command.book != batch[0].command.book:
-                others.append(waiting)
+                self._queue.popleft()  # its caller has gone
                 continue
-            postings += len(waiting.command.postings)
-            if batch and postings > BATCH_POSTINGS:
-                others.append(waiting)
+            postings += len(command.postings)
+            books.add(command.book)
+            if batch and (postings > BATCH_POSTINGS or len(books) > BATCH_BOOKS):
                 break
-            batch.append(waiting)
-        self._queue.extendleft(reversed(others))
+            batch.append(self._queue.popleft())
         return batch
 
-    async def _write(self, batch: list[_Waiting]) -> None:
-        """Writes a batch. One that fails as a whole is written one by one, so that what is wrong is refused alone."""
-        try:
-            outcomes = await self._commit(batch)
-        except NotWritten as error:
-            for waiting in batch:
-                if not waiting.reply.done():
-                    waiting.reply.set_exception(error)
-            return
-        except Exception as error:
-            if len(batch) > 1:
-                log.warning("ledger_batch_split", commands=len(batch), error=type(error).__name__)
-                for waiting in batch:
-                    await self._write([waiting])
-            elif not batch[0].reply.done():
-                batch[0].reply.set_exception(error)
-            return
-        self._on_commit()
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            if waiting.reply.done():
-                continue
-            if isinstance(outcome, Refusal):
-                waiting.reply.set_exception(outcome)
-            else:
-                waiting.reply.set_result(outcome)
-
-    async def _commit(self, batch: list[_Waiting]) -> Sequence[Posted | Refusal]:
-        for attempt in range(TRIES):
-            if attempt:
-                await asyncio.sleep(BACKOFF_S * 2 ** (attempt - 1))
-            with contextlib.suppress(_HeadMoved, OperationalError, InterfaceError, PoolTimeout, OSError):
-                return await self._transact(batch)
-        raise NotWritten(
-            "The database did not answer. Repeat with the same Idempotency-Key: the answer will say what happened."
-        )
-
-    async def _transact(self, batch: list[_Waiting]) -> Sequence[Posted | Refusal]:
-        """One batch, one transaction: lock, read, decide, write, move the head."""
-        commands = [waiting.command for waiting in batch]
-        code = commands[0].book
-        async with self._database.write() as tx:
-            head = await store.lock_head(tx, code)
-            refs = await store.known_refs(tx, code, sorted({command.ref for command in commands}))
-            onces = await store.known_onces(tx, code, sorted({c.once for c in commands if c.once is not None}))
-            accounts = await store.balances(tx, code, domain.touched(commands))
-            decided = domain.decide(head, {key: fen for key, (_, fen) in accounts.items()}, refs, onces, commands)
-            if decided.entries:
-                await store.write_entries(tx, code, decided, {key: id for key, (id, _) in accounts.items()})
-                await outbox.append(tx, _facts(batch, decided))
-                if not await store.move_head(tx, code, head, decided.head):
-                    raise _HeadMoved
-            faults.point("funds", "ledger_before_commit")
-        faults.point("funds", "ledger_after_commit")
+    def _committed(self, commands: int) -> None:
         self.batches += 1
-        return decided.outcomes
+        self.commands += commands
+        self.last_batch = commands
+        self._on_commit()
 
 
-def _facts(batch: list[_Waiting], decided: Decided) -> list[Fact]:
-    """The events of the accepted commands, in order. A command that waits twice was accepted once."""
+def by_book(batch: Sequence[Waiting]) -> dict[str, list[Waiting]]:
+    """The commands of each book, in order; the books sorted, so that locks of two writers never cross."""
+    books: dict[str, list[Waiting]] = {}
+    for waiting in batch:
+        books.setdefault(waiting.command.book, []).append(waiting)
+    return {code: books[code] for code in sorted(books)}
+
+
+def facts_of(batch: Sequence[Waiting], decided: Decided) -> list[Fact]:
+    """The events of the accepted commands of one book, in order. A command that waits twice was accepted once."""
     seqs = {id(entry.command): entry.seq for entry in decided.entries}
     return [fact for w in batch if (seq := seqs.pop(id(w.command), None)) is not None for fact in w.facts(seq)]
+
+
+async def pause(tries: int) -> None:
+    """Between one try and the next; `tries` from 1."""
+    await asyncio.sleep(BACKOFF_S * 2 ** (tries - 1))
+
+
+def not_written() -> NotWritten:
+    return NotWritten(
+        "The database did not answer. Repeat with the same Idempotency-Key: the answer will say what happened."
+    )
