@@ -66,7 +66,7 @@ def write(county: County, out: Path) -> None:
     county.files = writer.files
     county.bad_rows = out / "bad-rows.xlsx"
     bad_homes, bad_people = rows.bad(county)
-    _write_xlsx(county.bad_rows, [(HOUSEHOLDS, bad_homes), (PEOPLE, bad_people)])
+    write_xlsx(county.bad_rows, [(HOUSEHOLDS, bad_homes), (PEOPLE, bad_people)])
 
 
 class _Writer:
@@ -86,10 +86,10 @@ class _Writer:
 
     def xlsx(self, kind: str, name: str, sheets: Sequence[tuple[SheetSpec, Iterable[Row]]]) -> None:
         path = self._out / name
-        self.files.append(File(kind, path, XLSX, "", _write_xlsx(path, sheets)))
+        self.files.append(File(kind, path, XLSX, "", write_xlsx(path, sheets)))
 
 
-def _write_xlsx(path: Path, sheets: Sequence[tuple[SheetSpec, Iterable[Row]]]) -> int:
+def write_xlsx(path: Path, sheets: Sequence[tuple[SheetSpec, Iterable[Row]]]) -> int:
     """Writes every cell as text: numbers of 18 digits are no numbers. Returns the rows of all sheets."""
     count = 0
     with xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_numbers": False}) as book:

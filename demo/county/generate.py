@@ -59,7 +59,7 @@ def build(seed: int, figures: Figures) -> County:
     rng = Random(f"{PLACE}-{seed}")  # a stream of its own for each part, so that one part can change alone
     plan = solve(figures, Random(rng.getrandbits(64)))
     divisions = read_divisions()
-    maker = _Maker(plan, divisions, Random(rng.getrandbits(64)))
+    maker = Maker(plan, divisions, Random(rng.getrandbits(64)))
     households = maker.households()
     measures = _measures(plan, maker.by_index, Random(rng.getrandbits(64)))
     leaver = _leaver(plan, maker.by_index, Random(rng.getrandbits(64)))
@@ -89,7 +89,9 @@ def read_divisions(path: Path = DIVISIONS) -> list[Division]:
         return [Division(row["code"], row["name"], row["level"], row["parent"]) for row in DictReader(file)]
 
 
-class _Maker:
+class Maker:
+    """Makes the households of a plan: their villages, their members, their numbers."""
+
     def __init__(self, plan: Plan, divisions: Iterable[Division], rng: Random) -> None:
         self._plan = plan
         self._rng = rng

@@ -15,7 +15,7 @@ from shared.imports.kinds import ImportKind, Kinds, Tally
 from shared.imports.schemas import ImportOut, RowProblem
 from shared.pii import Vault
 from shared.roles import Caller
-from shared.sheets import Checked, RowError
+from shared.sheets import Checked, RowError, Table
 from shared.work import Work
 
 SHOWN_ERRORS = 100
@@ -103,7 +103,10 @@ def template(work: Work, kinds: Kinds, key: str) -> bytes:
 
 
 def _check(data: bytes, kind: ImportKind) -> list[Checked | None]:
-    return [sheets.check(table) if table else None for table in sheets.read_book(data, kind.specs)]
+    def checked(table: Table | None) -> Checked | None:
+        return sheets.check(table) if table else None
+
+    return list(map(checked, sheets.read_sheets(data, kind.specs)))  # map keeps no table while the next sheet is read
 
 
 def _sealed(vault: Vault, data: bytes, import_id: UUID) -> str:

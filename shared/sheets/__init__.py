@@ -2,7 +2,7 @@
 
 from shared.sheets.annotate import annotate
 from shared.sheets.checks import RowRule, check
-from shared.sheets.reader import Table, read, read_book
+from shared.sheets.reader import Table, read, read_book, read_sheets
 from shared.sheets.refusals import FileTooLarge, WrongFile
 from shared.sheets.spec import LIMITS, CellError, Checked, Column, Limits, RowError, SheetSpec, ValidRow
 from shared.sheets.template import template
@@ -24,5 +24,6 @@ __all__ = [
     "check",
     "read",
     "read_book",
+    "read_sheets",
     "template",
 ]

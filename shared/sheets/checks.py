@@ -82,27 +82,20 @@ def _read_column(table: Table, index: int, column: Column, found: dict[tuple[int
     at = table.at.get(column.key)
     if at is None:
         return [None] * len(table.rows)
-    values: list[Any] = []
-    texts: dict[str, Any] = {}  # the same text reads the same: most columns hold a few codes again and again
-    others: dict[tuple[type, Any], Any] = {}
-    kinds: dict[
-        tuple[str, str, str], CellError
-    ] = {}  # one of a kind stands for all: each holds the frames it came through
-    for i, row in enumerate(table.rows):
-        cell = row[at]
-        key: Any = cell if cell.__class__ is str else (cell.__class__, cell)
-        memo: dict[Any, Any] = texts if cell.__class__ is str else others
-        try:
-            value = memo[key]
-        except KeyError:
-            value = _read_cell(cell, column, table.limits.cell)
-            if value.__class__ is CellError:
-                value = kinds.setdefault((value.code, value.zh, value.en), value)
-            memo[key] = value
-        if value.__class__ is CellError:
-            found[i, index] = value
-            value = None
-        values.append(value)
+    cells = [row[at] for row in table.rows]
+    # The same cell reads the same: most columns hold a few codes again and again. Of other kinds than text 1 equals 1.0 and True.
+    keys: list[Any] = cells if set(map(type, cells)) == {str} else [(type(cell), cell) for cell in cells]
+    read = {
+        key: _read_cell(cell, column, table.limits.cell) for key, cell in dict(zip(keys, cells, strict=True)).items()
+    }
+    values = [read[key] for key in keys]
+    if any(type(value) is CellError for value in read.values()):
+        # One of a kind stands for all: each holds the frames it came through.
+        kinds: dict[tuple[str, str, str], CellError] = {}
+        for i, value in enumerate(values):
+            if type(value) is CellError:
+                found[i, index] = kinds.setdefault((value.code, value.zh, value.en), value)
+                values[i] = None
     _mark(table, index, at, table.covered, _MERGED, found)
     _mark(table, index, at, table.formulas, _FORMULA, found)
     return values

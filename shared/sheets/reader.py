@@ -61,6 +61,11 @@ def read_book(data: bytes, specs: Sequence[SheetSpec], limits: Limits = LIMITS) 
 
     A CSV is the first sheet alone. Raises a WrongFile or FileTooLarge that says what to do.
     """
+    return list(read_sheets(data, specs, limits))
+
+
+def read_sheets(data: bytes, specs: Sequence[SheetSpec], limits: Limits = LIMITS) -> Iterator[Table | None]:
+    """`read_book`, one sheet after the other: who drops a table before taking the next never holds two."""
     if len(data) > limits.bytes:
         raise FileTooLarge(
             f"The file is larger than {limits.bytes >> 20} MiB. Split it.",
@@ -70,18 +75,24 @@ def read_book(data: bytes, specs: Sequence[SheetSpec], limits: Limits = LIMITS) 
     if not data.strip():
         raise EmptyFile("The file is empty.", "文件是空的。")
     if not data.startswith((b"PK\x03\x04", b"PK\x05\x06", b"\xd0\xcf\x11\xe0")):
-        return [_table(read_csv(data, limits), specs[0], limits), *[None] * (len(specs) - 1)]
+        yield _table(read_csv(data, limits), specs[0], limits)
+        yield from [None] * (len(specs) - 1)
+        return
     book = open_workbook(data, limits)
-    grids = [_choose(book, spec, alone=len(specs) == 1) for spec in specs]
-    if grids[0] is None and len(book.titles) == 1:
-        grids[0] = book.grid(book.titles[0])
-    if grids[0] is None:
-        raise SheetMissing(
-            f"The workbook has no sheet named “{specs[0].title}”. Name it so or use the template.",
-            f"工作簿中没有名为“{specs[0].title}”的工作表，请改名或使用模板。",
-            sheet=specs[0].title,
-        )
-    return [_table(grid, spec, limits) if grid else None for grid, spec in zip(grids, specs, strict=True)]
+    for n, spec in enumerate(specs):
+        grid = _choose(book, spec, alone=len(specs) == 1)
+        if n == 0:
+            grid = grid or (book.grid(book.titles[0]) if len(book.titles) == 1 else None)
+            if grid is None:
+                raise SheetMissing(
+                    f"The workbook has no sheet named “{spec.title}”. Name it so or use the template.",
+                    f"工作簿中没有名为“{spec.title}”的工作表，请改名或使用模板。",
+                    sheet=spec.title,
+                )
+        table = _table(grid, spec, limits) if grid else None
+        del grid
+        yield table
+        del table
 
 
 def _choose(book: Workbook, spec: SheetSpec, *, alone: bool) -> Grid | None:

@@ -1,9 +1,10 @@
 """Reads the sheets of an XLSX into rows of raw cells, and finds the cells that hold formulas."""
 
+import io
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
@@ -11,7 +12,7 @@ from xml.parsers import expat
 
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
-from shared.sheets.archive import SAVE_AS, SAVE_AS_ZH, repack, unpack
+from shared.sheets.archive import SAVE_AS, SAVE_AS_ZH, unpack
 from shared.sheets.refusals import MergedTooMuch, NotXlsx, TooManyColumns, TooManyRows, ZipBomb
 from shared.sheets.spec import HEADER_ROWS, Limits
 
@@ -20,8 +21,8 @@ _RELS = "{http://schemas.openxmlformats.org/package/2006/relationships}"
 _R_ID = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 
 # A look at the bytes is fast; what it suspects is read as XML.
-_FAR = re.compile(rb'<c r="(?:[A-Za-z]{3}|[C-Zc-z][A-Za-z]|[Bb][M-Zm-z]|[A-Za-z]{1,2}\d{6})')
-"""A cell beyond column BL, the 64th, or row 99,999."""
+_SUSPECT = re.compile(rb'<c(?:(?! r=")[\s/>]| r="(?:[A-Za-z]{3}|[C-Zc-z][A-Za-z]|[Bb][M-Zm-z]|[A-Za-z]{1,2}\d{6}))')
+"""A cell that does not begin as Excel, WPS and LibreOffice write it, or one beyond column BL, the 64th, or row 99,999."""
 _PREFIXED_CELL = re.compile(rb":c[\s/>]")
 _PREFIXED_FORMULA = re.compile(rb":f[\s/>]")
 _ADDRESS = re.compile(r"([A-Za-z]{1,3})(\d{1,9})")
@@ -54,19 +55,16 @@ class Workbook:
 
     titles: list[str]
     _book: CalamineWorkbook
-    _parts: dict[str, bytes]
     _paths: dict[str, str]
+    _with_formulas: dict[str, bytes]
     _extents: dict[str, tuple[int, int]]
     _limits: Limits
-    _grids: dict[str, Grid] = field(default_factory=dict)
 
     def grid(self, title: str) -> Grid:
-        """Raises NotXlsx, ZipBomb, TooManyRows, TooManyColumns or MergedTooMuch."""
-        if title not in self._grids:
-            self._grids[title] = self._read(title)
-        return self._grids[title]
+        """Read anew each time: a county's sheet fills a hundred megabytes.
 
-    def _read(self, title: str) -> Grid:
+        Raises NotXlsx, ZipBomb, TooManyRows, TooManyColumns or MergedTooMuch.
+        """
         path = self._paths[title]
         if path not in self._extents:
             raise _unreadable()
@@ -78,20 +76,22 @@ class Workbook:
         # Which part is the sheet of a name could be told to us and to the reader in two ways.
         if any(columns * rows > _most_cells(self._limits) for columns, rows in self._extents.values()):
             raise _swollen(self._limits)
-        xml = self._parts[path]
         with _readable():
             sheet = self._book.get_sheet_by_name(title)
-            cells: list[list[Cell]] = sheet.to_python(skip_empty_area=False)
-            return Grid(title, cells, _formulas(xml), _covered(sheet, cells))
+            cells = _cells(sheet)
+            formulas = _formulas(self._with_formulas[path]) if path in self._with_formulas else frozenset()
+            return Grid(title, cells, formulas, _covered(sheet, cells))
 
 
 def open_workbook(data: bytes, limits: Limits) -> Workbook:
     """Raises NotXlsx (or a kind of it), ZipBomb, XmlBomb. Hidden sheets and charts do not count."""
-    parts = unpack(data, limits)
+    parts, packed = unpack(data, limits)
     extents = _extents(parts, limits)
     with _readable():
-        book = CalamineWorkbook.from_filelike(repack(parts))
         paths = _sheet_paths(parts)
+        with_formulas = {path: parts[path] for path in extents if _holds_formulas(parts[path])}
+        del parts  # a hundred megabytes
+        book = CalamineWorkbook.from_filelike(io.BytesIO(packed))
         titles = [
             sheet.name
             for sheet in book.sheets_metadata
@@ -99,7 +99,14 @@ def open_workbook(data: bytes, limits: Limits) -> Workbook:
             and sheet.visible == SheetVisibleEnum.Visible
             and sheet.name in paths
         ]
-    return Workbook(titles, book, parts, paths, extents, limits)
+    return Workbook(titles, book, paths, with_formulas, extents, limits)
+
+
+def _cells(sheet: CalamineSheet) -> list[list[Cell]]:
+    """The rows of a sheet from A1 on. Equal texts are one object: a column of codes takes an eighth of the memory."""
+    seen: dict[Cell, Cell] = {}
+    once = seen.setdefault
+    return [[once(cell, cell) if type(cell) is str else cell for cell in row] for row in sheet.iter_rows()]
 
 
 @contextmanager
@@ -155,8 +162,8 @@ def _extents(parts: Mapping[str, bytes], limits: Limits) -> dict[str, tuple[int,
 
 
 def _extent(xml: bytes) -> tuple[int, int]:
-    """The last column and row that hold something, from 1; (0, 0) when _FAR finds none. Raises NotXlsx."""
-    if _plain(xml) and not _FAR.search(xml):
+    """The last column and row that hold something, from 1; (0, 0) when none of them is suspect. Raises NotXlsx."""
+    if not _SUSPECT.search(xml) and not _PREFIXED_CELL.search(xml):
         return 0, 0
     address: str | None = None
     columns, rows = 0, 0
@@ -175,14 +182,10 @@ def _extent(xml: bytes) -> tuple[int, int]:
     return columns, rows
 
 
-def _plain(xml: bytes) -> bool:
-    """Whether every cell begins as Excel, WPS and LibreOffice write it, so that a look at the bytes is enough."""
-    begun = sum(xml.count(b"<c" + mark) for mark in (b" ", b">", b"/", b"\t", b"\n", b"\r"))
-    return begun == xml.count(b'<c r="') and not _PREFIXED_CELL.search(xml)
-
-
 def _written_out(xml: bytes, texts: Sequence[bytes], enough: int) -> int:
     """Bytes of a sheet's shared texts, each counted in every cell that names it; a larger number, unless that is over `enough`."""
+    if not texts:
+        return 0
     cells = xml.count(b"<v") + xml.count(b":v")
     longest = max((len(piece) for part in texts for piece in part.split(b"si>")), default=0)
     if cells * longest <= enough:
@@ -216,9 +219,11 @@ def _walk(xml: bytes, begin: Callable[[str, dict[str, str], int], None]) -> None
         parser.Parse(xml, True)
 
 
+def _holds_formulas(xml: bytes) -> bool:
+    return b"<f" in xml or _PREFIXED_FORMULA.search(xml) is not None
+
+
 def _formulas(xml: bytes) -> frozenset[tuple[int, int]]:
-    if b"<f" not in xml and not _PREFIXED_FORMULA.search(xml):
-        return frozenset()
     found = set()
     for formula in _FORMULA.finditer(xml):
         start = xml.rfind(b"<", 0, formula.start())
