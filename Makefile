@@ -31,7 +31,7 @@ format: .venv/ready
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-contracts: .venv/ready  ## schemas, examples and docs/events.md from the event models, docs/openapi.json from the routes
+contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.yaml from the event models, docs/openapi.json from the routes
 	@$(BIN)/python -m shared.events write
 	@$(BIN)/daohu openapi > docs/openapi.json
 

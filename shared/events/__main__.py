@@ -1,6 +1,6 @@
-"""`python -m shared.events write|check|release`: schemas, examples and docs/events.md from the pydantic models.
+"""`python -m shared.events write|check|release`: schemas, examples, docs/events.md and docs/asyncapi.yaml from the models.
 
-write    regenerates schemas/, examples/ (new ones only: an example once committed is never changed) and docs/events.md
+write    regenerates schemas/, examples/ (new ones only: an example once committed is never changed) and both documents
 check    exit 1 when a committed file differs from what the models say, or a released schema is broken
 release  copies the present schemas to released/ (done by a release, by nobody else)
 """
@@ -8,22 +8,21 @@ release  copies the present schemas to released/ (done by a release, by nobody e
 import sys
 from pathlib import Path
 
-from shared.events import contracts
+from shared.events import asyncapi, contracts
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent.parent / "docs"
 
 
 def main(command: str) -> int:
-    if command == "write":
+    if command in ("write", "release"):
         contracts.write(HERE, DOCS)
-        return 0
-    if command == "release":
-        contracts.write(HERE, DOCS)
-        contracts.release(HERE)
+        asyncapi.write(DOCS)
+        if command == "release":
+            contracts.release(HERE)
         return 0
     if command == "check":
-        problems = contracts.check(HERE, DOCS)
+        problems = contracts.check(HERE, DOCS) + asyncapi.check(DOCS)
         for problem in problems:
             sys.stderr.write(f"{problem}\n")
         return 1 if problems else 0

@@ -78,6 +78,8 @@ def breaking(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
             found.append(f"field {name} was removed")
         elif _shape(was, old) != _shape(after[name], new):
             found.append(f"field {name} changed")
+        elif lost := _values(was, old) - _values(after[name], new):
+            found.append(f"field {name} lost {', '.join(sorted(lost))}")
     required = set(new.get("required", [])) - set(old.get("required", []))
     found += [f"field {name} became required" for name in sorted(required)]
     found += [
@@ -100,6 +102,17 @@ def _shape(schema: Any, root: dict[str, Any]) -> Any:
         for k, v in schema.items()
         if k not in ("title", "description", "enum", "default", "examples")
     }
+
+
+def _values(schema: Any, root: dict[str, Any]) -> set[str]:
+    """Every enum value within a schema, references resolved."""
+    if isinstance(schema, list):
+        return {value for item in schema for value in _values(item, root)}
+    if not isinstance(schema, dict):
+        return set()
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    return set(schema.get("enum", ())) | _values(list(schema.values()), root)
 
 
 def _example(event: type[Event]) -> Event:

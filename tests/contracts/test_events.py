@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import ClassVar
@@ -95,16 +96,64 @@ def test_inside_a_version_only_optional_fields_may_be_added(change, broken):
     assert contracts.breaking(_Sample.schema, change) == broken
 
 
-def test_a_released_schema_that_is_broken_is_reported(tmp_path):
+@pytest.fixture
+def contract_files(tmp_path):
     for folder in ("schemas", "examples", "released"):
-        (tmp_path / folder).mkdir()
-        for file in (EVENTS / folder).glob("*.json"):
-            (tmp_path / folder / file.name).write_text(file.read_text())
-    old = json.loads((EVENTS / "schemas" / "registry.visit_recorded.v1.json").read_text())
-    old["properties"]["mood"] = {"type": "string"}
-    (tmp_path / "released" / "registry.visit_recorded.v1.json").write_text(json.dumps(old))
-    problems = contracts.check(tmp_path, EVENTS.parent.parent / "docs")
-    assert problems == ["registry.visit_recorded.v1: field mood was removed; make a new version instead"]
+        shutil.copytree(EVENTS / folder, tmp_path / folder)
+    return tmp_path
+
+
+def _field(name, **schema):
+    return lambda released: released["properties"].__setitem__(name, schema)
+
+
+RELEASED = "registry.household_recorded.v1"
+
+
+@pytest.mark.parametrize(
+    ("as_it_was", "problem"),
+    [
+        (_field("mood", type="string"), "field mood was removed"),
+        (_field("people", type="string"), "field people changed"),
+        (_field("people", type="integer", minimum=1), "field people changed"),
+        (_field("household_no", type="string", maxLength=64), "field household_no changed"),
+        (lambda released: released["required"].remove("people"), "field people became required"),
+        (lambda released: released["$defs"]["HouseholdStatus"]["enum"].append("lost"), "field status lost lost"),
+        (lambda released: released["$defs"]["HouseholdStatus"].update(type="integer"), "field status changed"),
+    ],
+)
+def test_a_break_of_a_released_contract_is_refused(contract_files, as_it_was, problem):
+    file = contract_files / "released" / f"{RELEASED}.json"
+    released = json.loads(file.read_text())
+    as_it_was(released)
+    file.write_text(json.dumps(released))
+    problems = contracts.check(contract_files, EVENTS.parent.parent / "docs")
+    assert f"{RELEASED}: {problem}; make a new version instead" in problems
+
+
+def test_what_was_always_there_stays_so(contract_files):
+    file = contract_files / "released" / "registry.division_recorded.v1.json"
+    released = json.loads(file.read_text())
+    released["required"].append("parent")
+    file.write_text(json.dumps(released))
+    problems = contracts.check(contract_files, EVENTS.parent.parent / "docs")
+    assert problems == [
+        "registry.division_recorded.v1: field parent is no longer always there; make a new version instead"
+    ]
+
+
+def test_a_released_event_that_is_gone_is_reported(contract_files):
+    (contract_files / "released" / "registry.household_moved.v1.json").write_text("{}")
+    problems = contracts.check(contract_files, EVENTS.parent.parent / "docs")
+    assert problems == ["registry.household_moved.v1: was released and is gone; keep it until no consumer is left"]
+
+
+def test_a_contract_may_gain_an_enum_value(contract_files):
+    file = contract_files / "released" / f"{RELEASED}.json"
+    released = json.loads(file.read_text())
+    released["$defs"]["HouseholdStatus"]["enum"].remove("exited")
+    file.write_text(json.dumps(released))
+    assert contracts.check(contract_files, EVENTS.parent.parent / "docs") == []
 
 
 def test_no_event_has_a_field_for_personal_numbers():
