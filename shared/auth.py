@@ -171,6 +171,10 @@ class Verifier:
         self._remembered[token] = (caller, expires)
         return caller
 
+    def forget(self) -> None:
+        """Each token is verified anew: call it when an issuer's key was revoked or replaced."""
+        self._remembered.clear()
+
     def _claims(self, token: str) -> dict[str, Any]:
         """The claims of a token whose signature, issuer and audience are right."""
         if len(token) > MAX_TOKEN_BYTES:

@@ -201,6 +201,21 @@ class TestMemory:
         assert verifier.verify(second) is kept
         assert verifier.verify(first) is not caller
 
+    def test_after_forgetting_a_token_of_a_revoked_key_counts_no_more(self, issuer, clock):
+        class Revocable:
+            name, algorithms, revoked = issuer.name, issuer.algorithms, False
+
+            def key(self, kid):
+                return None if self.revoked else issuer.key(kid)
+
+        trusted, token = Revocable(), good(issuer)
+        verifier = Verifier([trusted], clock=clock)
+        caller = verifier.verify(token)
+        trusted.revoked = True
+        assert verifier.verify(token) is caller
+        verifier.forget()
+        assert refusal(verifier, token) == "token_forged"
+
     def test_a_refused_token_is_not_remembered(self, issuer, verifier):
         refusal(verifier, signed(issuer, roles=[]))
         assert not verifier._remembered
