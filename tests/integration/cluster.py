@@ -8,10 +8,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +20,9 @@ from typing import Self
 
 import httpx
 
-from shared.clock import MovableClock
+from demo import cast
+from demo.command import issuing
+from shared.clock import MovableClock, county_instant
 from tests.integration import composed, origin
 from tests.integration.composed import COMPOSE, ROOT, Part
 from tests.servers import free_port, until
@@ -263,6 +266,14 @@ class Cluster:
         """The file's environment of a process of ours, at this machine's addresses."""
         return {name: self._at_home(value) for name, value in part.environment.items()}
 
+    def workers(self) -> dict[str, str]:
+        """The address of a worker of each service."""
+        return {
+            each.part.service: f"http://127.0.0.1:{each.port}"
+            for each in reversed(self.processes.values())
+            if each.part.name.endswith("-worker")
+        }
+
     def database_urls(self) -> dict[str, str]:
         """`DAOHU_<SERVICE>_DATABASE_URL` of all four, for commands like `daohu dump`."""
         given = self.environment(self.parts["migrate"])
@@ -345,3 +356,30 @@ BASE = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"}
 def settings_of(command: Sequence[str]) -> list[str]:
     """What stands behind each -c of PostgreSQL's command."""
     return [word for flag, word in pairwise(command) if flag == "-c"]
+
+
+def main() -> None:
+    """A cluster until Ctrl-C; its address and a few tokens go to standard output."""
+    starts_at = county_instant(date(2016, 11, 1), 9)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        tempfile.TemporaryDirectory(prefix="daohu-cluster-") as folder,
+        contextlib.suppress(KeyboardInterrupt),
+        Cluster(Path(folder), scale={"funds-api": 2, "funds-worker": 2}, starts_at=starts_at) as cluster,
+    ):
+        issue = issuing(cluster.home)
+        said = {
+            "origin": cluster.url,
+            "home": cluster.home,
+            "postgres": cluster.postgres.admin_url,
+            "kafka": cluster.kafka.bootstrap_servers,
+            **{process.name: f"{process.health} pid {process.pid}" for process in cluster.processes.values()},
+            **{f"token {who.subject}": issue(who) for who in (cast.ADMIN, cast.FINANCE, cast.PAYER, cast.AUDITOR)},
+        }
+        sys.stdout.writelines(f"{name}: {value}\n" for name, value in said.items())
+        sys.stdout.flush()
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()
