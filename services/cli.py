@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from demo.command import demo
+from services.events_command import events_app, replay
 from services.funds.proofs.command import verify
 from services.terminal import HOME, Home, databases_in_hand, err, fail, out
 
@@ -22,15 +23,13 @@ app = typer.Typer(
     name="daohu", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", help=__doc__
 )
 policies_app = typer.Typer(no_args_is_help=True, help="Policy packs (政策包): what differs from place to place.")
-events_app = typer.Typer(no_args_is_help=True, help="Event contracts, and events that could not be handled (死信).")
-dlq_app = typer.Typer(no_args_is_help=True, help="Dead letters: look at them, try again, or discard with a reason.")
 keys_app = typer.Typer(no_args_is_help=True, help="The deployment's keys (密钥).")
 app.add_typer(policies_app, name="policies")
 app.add_typer(keys_app, name="keys")
 app.add_typer(events_app, name="events")
-events_app.add_typer(dlq_app, name="dlq")
 app.command()(demo)
 app.command()(verify)
+app.command()(replay)
 
 SHOWN = 400
 """Characters of a policy's value in a table; --json shows all."""
@@ -315,29 +314,6 @@ def policies_show(
         out.print()
 
 
-@events_app.command("list")
-def events_list() -> None:
-    """List the contracts: type, topic, key, who hears it."""
-    from shared.events import contracts
-    from shared.events.base import REGISTRY
-
-    assert contracts.MODULES
-    for name, event in REGISTRY.items():
-        heard = ", ".join(event.consumers) or "nobody in the house"
-        out.print(f"{name}  topic {event.topic} · key {event.key_field} · heard by {heard}", highlight=False)
-
-
-@events_app.command("show")
-def events_show(name: Annotated[str, typer.Argument(help="a type, for example registry.household_exited.v1")]) -> None:
-    """Print the JSON Schema of an event."""
-    from shared.events import contracts
-    from shared.events.base import REGISTRY
-
-    if name not in REGISTRY:
-        raise fail(f"No event is called {name}. `daohu events list` names them.", 2)
-    sys.stdout.write(json.dumps(contracts.schema_of(REGISTRY[name]), ensure_ascii=False, indent=2) + "\n")
-
-
 @app.command()
 def openapi(
     check: Annotated[
@@ -353,46 +329,6 @@ def openapi(
         sys.stdout.write(document.decode())
     elif not check.exists() or check.read_bytes() != document:
         raise fail(f"{check} is not what the routes say. Run: make contracts")
-
-
-@dlq_app.command("list")
-def dlq_list(home: Home = HOME) -> None:
-    """List dead and parked events of all services."""
-    from services import deadletters
-
-    with databases_in_hand():
-        rows = asyncio.run(deadletters.everywhere(home))
-    for service, id, state, kind, key, error, tries, at in rows:
-        out.print(f"{service} {id} {state}  {kind} of {key} · {error} · {tries} tries · {at}", highlight=False)
-    out.print(f"{len(rows)} dead or parked")
-
-
-@dlq_app.command("retry")
-def dlq_retry(
-    service: str, id: int, actor: Annotated[str, typer.Option(help="who does this")], home: Home = HOME
-) -> None:
-    """Handle a dead event again, then those parked behind it. Stop `daohu up` first."""
-    from services import deadletters
-
-    with databases_in_hand():
-        count = asyncio.run(deadletters.retry(home, service, id, actor))
-    out.print(f"{count} handled")
-
-
-@dlq_app.command("discard")
-def dlq_discard(
-    service: str,
-    id: int,
-    actor: Annotated[str, typer.Option(help="who does this")],
-    reason: Annotated[str, typer.Option(help="why; it is kept")],
-    home: Home = HOME,
-) -> None:
-    """Give a dead event up, for a reason that is kept. Stop `daohu up` first."""
-    from services import deadletters
-
-    with databases_in_hand():
-        asyncio.run(deadletters.discard(home, service, id, actor, reason))
-    out.print("discarded")
 
 
 @app.command()

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from opentelemetry.trace import SpanKind
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import dead_letters, faults, telemetry
@@ -21,9 +20,9 @@ from shared.bus import Bus, BusError, Consumer, Record, TopicPartition, came
 from shared.clock import Clock, SystemClock
 from shared.db import Database
 from shared.dead_letters import DEAD, DISCARDED, PARKED, RETRIED, DeadLetter, list_dead, read_dead
-from shared.events import assessment, funds, notify, registry
 from shared.events.base import REGISTRY, Envelope, Event
 from shared.failures import backoff, name_of, transient
+from shared.heard import Heard, Unreadable, read
 from shared.inbox import unseen
 from shared.metrics import CONSUMER_EVENTS
 from shared.topics import group_of
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from shared.work import Work
 
 __all__ = ["Group", "Handler", "Heard", "NotYet", "TooManyDeadLetters", "list_dead", "read_dead"]
-
-assert all((assessment, funds, notify, registry))  # imported so that REGISTRY knows every type
 
 MAX_BATCH = 500
 """Records a transaction. The writer of an SQLite database is held so long."""
@@ -66,9 +63,6 @@ PUT_OFF = "put off"
 """Not done with: its partition waits, and it is tried again."""
 
 log = structlog.get_logger()
-
-Heard = tuple[Any, Envelope]
-"""An event and its envelope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +101,6 @@ class TooManyDeadLetters(Exception):
     """The group stops by itself, so that a bad release cannot empty a topic. Its process must end and be looked at."""
 
 
-class _Unreadable(Exception):
-    """Undecodable, or of a type or version nobody here knows. The text names what, never a value."""
-
-
 @dataclass(slots=True)
 class _Trouble:
     """A partition that waits at a record that failed. Times are the event loop's seconds."""
@@ -145,6 +135,7 @@ class Group:
         self.name = group_of(service_name)
         self._service, self._database, self._work_for = service_name, database, work_for
         self._clock, self._after_commit = clock or SystemClock(), after_commit
+        self._bus, self._hears = bus, tuple(handlers)
         self._handlers: dict[str, list[Handler]] = {}
         for handler in handlers:
             self._handlers.setdefault(handler.event.type_name, []).append(handler)
@@ -162,11 +153,27 @@ class Group:
         """Goes up with every poll and every event: what a watchdog looks at."""
         self._progressed = monotonic()
 
+    def over(self, reader: Consumer) -> "Group":
+        """The same group taking other records: its own place on the bus stays as it is."""
+        return Group(
+            self._service, self._hears, self._database, self._bus, self._work_for,
+            clock=self._clock, after_commit=self._after_commit, reader=reader,
+        )  # fmt: skip
+
     def health(self) -> str:
         """ "ok", or for how long a running loop has stood still."""
-        still = monotonic() - self._progressed
+        still = self.still_s
         running = self._runner is not None and not self._ended.is_set()
         return f"no progress for {still:.0f} s" if running and still > SLOW_S else "ok"
+
+    @property
+    def still_s(self) -> float:
+        """Seconds since its last poll or event."""
+        return monotonic() - self._progressed
+
+    async def lag(self) -> int:
+        """Records of its topics that the group has not committed. Raises BusError."""
+        return await self._consumer.lag()
 
     def _step(self) -> None:
         self.progress += 1
@@ -223,11 +230,12 @@ class Group:
     async def discard(self, id: int, actor: str, reason: str) -> int:
         """Gives a dead letter up for good, then runs those parked behind it. Answers how many of them took effect.
 
-        Raises NotFound and NotTheDeadOne.
+        Raises NotFound, NotTheDeadOne and MoneyIsNeverSkipped.
         """
         async with self._database.write() as tx:
             await dead_letters.hold_still(tx, self.name)
             letter = await dead_letters.the_dead_one(tx, self.name, id)
+            dead_letters.may_be_given_up(letter)
             now = self._clock.now()
             try:
                 # Entered as seen, so that the same event delivered once more is not taken after all.
@@ -343,7 +351,7 @@ class Group:
         waits = isinstance(error, NotYet) and now - trouble.since < NOT_YET_S
         if not waits and not transient(error):
             trouble.tries += 1
-            if isinstance(error, _Unreadable) or trouble.tries >= MAX_TRIES:
+            if isinstance(error, Unreadable) or trouble.tries >= MAX_TRIES:
                 try:
                     await self._bury(record, error, trouble.tries)
                     return True
@@ -386,13 +394,13 @@ class Group:
         heard: list[Heard] = []
         parked = 0
         for record in records:
-            if self._skips(record):
+            if self.skips(record):
                 continue
             if shut and dead_letters.key_of(record) in shut:
                 await dead_letters.enter(tx, self.name, record, state=PARKED, error="", tries=0, at=now)
                 parked += 1
             else:
-                heard.append(_read(record))
+                heard.append(read(record))
         fresh = await unseen(tx, self.name, [envelope.id for _, envelope in heard], at=now)
         first: list[Heard] = []
         for one in heard:
@@ -424,7 +432,7 @@ class Group:
         for outcome, records in became.items():
             CONSUMER_EVENTS.labels(self._service, outcome).inc(records)
 
-    def _skips(self, record: Record) -> bool:
+    def skips(self, record: Record) -> bool:
         """A known event of our topics that this service does not listen to."""
         kind = record.headers.get("ce_type", "")
         return kind in REGISTRY and kind not in self._handlers
@@ -442,25 +450,5 @@ class Group:
         return rest
 
 
-def _read(record: Record) -> tuple[Event, Envelope]:
-    """Raises _Unreadable."""
-    try:
-        envelope = Envelope.from_headers(record.headers)
-    except KeyError as error:
-        raise _Unreadable(f"envelope without {error.args[0]}") from error
-    except ValueError as error:
-        raise _Unreadable("envelope with an unreadable attribute") from error
-    kind = REGISTRY.get(envelope.type)
-    if kind is None:
-        raise _Unreadable("unknown type or version")
-    try:
-        return kind.read(record.value), envelope
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, e['loc']))} {e['type']}" for e in error.errors(include_input=False)]
-        raise _Unreadable("body: " + ", ".join(wrong)) from error
-    except ValueError as error:
-        raise _Unreadable("body: not readable") from error
-
-
 def _kind(error: Exception) -> str:
-    return str(error) if isinstance(error, _Unreadable) else name_of(error)
+    return str(error) if isinstance(error, Unreadable) else name_of(error)

@@ -3,12 +3,14 @@
 A key that has a dead letter is shut: later events of the same topic and key are parked, so that their order is kept.
 """
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.bus import MAX_MESSAGE_BYTES, Record
@@ -24,6 +26,15 @@ LIST_LIMIT = 500
 MAX_ERROR = 500
 """Characters kept of what went wrong."""
 
+HIDDEN = frozenset({"ce_actor", "ce_specversion", "ce_dataschema", "content-type"})
+"""Headers that `described` leaves out: who acted, and what is the same for all."""
+
+MONEY = "funds."
+"""Types of facts about money begin so."""
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{12}")
+"""A UUID, or a division code."""
+
 DEAD, PARKED, RETRIED, DISCARDED = "dead", "parked", "retried", "discarded"
 
 Key = tuple[str, str]
@@ -34,6 +45,12 @@ class NotTheDeadOne(Refusal):
     """Only the dead letter at the head of its key is decided on; those parked behind it follow by themselves."""
 
     code = "dead_letter_not_open"
+
+
+class MoneyIsNeverSkipped(Refusal):
+    """What the funds service says happened to money is handled in the end: retried, however long it takes."""
+
+    code = "money_is_never_skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +95,36 @@ async def read_dead(tx: AsyncConnection, group: str, id: int) -> DeadLetter:
     if row is None:
         raise NotFound(f"{group} has no dead letter {id}.")
     return DeadLetter(*row)
+
+
+async def parked_behind(tx: AsyncConnection, letter: DeadLetter) -> int:
+    """How many of its key wait for it."""
+    c = dead_letter.c
+    mine = (c.group == letter.group) & (c.topic == letter.topic) & (c.key == letter.key)
+    query = select(func.count()).where(mine, c.state == PARKED, c.id > letter.id)
+    return await tx.scalar(query) or 0
+
+
+def described(letter: DeadLetter) -> list[tuple[str, str]]:
+    """(name, value) for people: the place, the reason, the envelope without who acted, the body's fields.
+
+    Contracts allow masked names and numbers of households in a body. Of its values only ids and division codes are shown.
+    """
+    shown = [(name, str(getattr(letter, name))) for name in ("id", "group", "state", "error", "tries", "at")]
+    shown += [(name, str(getattr(letter, name))) for name in ("topic", "partition", "offset", "key")]
+    shown += [(name, value) for name, value in sorted(letter.headers.items()) if name not in HIDDEN]
+    shown.append(("body", f"{len(letter.body)} bytes"))
+    try:
+        fields = json.loads(letter.body)
+    except ValueError:
+        return [*shown, ("body", "not JSON")]
+    if not isinstance(fields, dict):
+        return [*shown, ("body", f"not an object but {type(fields).__name__}")]
+    return shown + [(f"  {name}", _without_data(value)) for name, value in fields.items()]
+
+
+def _without_data(value: object) -> str:
+    return value if isinstance(value, str) and _ID.fullmatch(value) else type(value).__name__
 
 
 async def shut_keys(tx: AsyncConnection, group: str) -> set[Key]:
@@ -153,6 +200,14 @@ async def the_dead_one(tx: AsyncConnection, group: str, id: int) -> DeadLetter:
     if letter.state != DEAD:
         raise NotTheDeadOne(f"It is closed already ({letter.state}); nothing is left to do.")
     return letter
+
+
+def may_be_given_up(letter: DeadLetter) -> None:
+    """Raises MoneyIsNeverSkipped."""
+    if letter.headers.get("ce_type", "").startswith(MONEY):
+        raise MoneyIsNeverSkipped(
+            "It says what happened to money, so it is not discarded. Correct what stands against it, then retry it."
+        )
 
 
 async def head_of(tx: AsyncConnection, group: str, key: Key) -> DeadLetter | None:
