@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import asyncpg
+import orjson
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -60,6 +61,13 @@ PRIVATE = {"hide_parameters": True}
 
 CHUNK = 500
 """Values in one IN list."""
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+JSON_CODEC = {"json_serializer": _json, "json_deserializer": orjson.loads}
 
 CONNECT_S, COMMAND_S, POOL_WAIT_S = 5.0, 60.0, 10.0
 """PostgreSQL: how long a connection is tried for, a statement may take, and a free connection of the pool is waited for."""
@@ -233,6 +241,11 @@ class Database:
             faults.point(self.service, "before_commit")
         faults.point(self.service, "after_commit")
 
+    def connections(self) -> dict[str, tuple[int, int]]:
+        """Of the pools to read and to write with: connections handed out, and how many there may be."""
+        pools: dict[str, Any] = {"read": self._reader.pool, "write": self._writer.pool}
+        return {name: (pool.checkedout(), pool.size()) for name, pool in pools.items()}
+
     async def close(self) -> None:
         await self._reader.dispose()
         await self._writer.dispose()
@@ -256,6 +269,7 @@ def _postgres_engine(url: str, pool_size: int, name: str, command_s: float | Non
             "server_settings": {"application_name": name, **SESSION},
         },
         **PRIVATE,
+        **JSON_CODEC,
         **given,
     )
 
@@ -269,7 +283,7 @@ def _postgres_engine(url: str, pool_size: int, name: str, command_s: float | Non
 
 
 def _sqlite_engine(url: str, *, pool_size: int, begin: str, pragmas: tuple[str, ...] = ()) -> AsyncEngine:
-    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **PRIVATE)
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **PRIVATE, **JSON_CODEC)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:
