@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from services import catalogue, prepare
 from services.openapi import combined
-from shared import keys
+from shared import keys, metrics
 from shared.app import invalid, problem, refused
 from shared.auth import TokenMiddleware
 from shared.bus import LocalBus
@@ -105,6 +105,12 @@ class Embedded:
             body = orjson.dumps({"status": "ok" if ready else "not_ready", "checks": checks})
             return Response(body, 200 if ready else 503, media_type="application/json")
 
+        async def show_metrics() -> Response:
+            """What all four show, as one text."""
+            for service in self.services:
+                await service.looks.take()
+            return Response(metrics.text(), media_type=metrics.CONTENT_TYPE)
+
         async def openapi() -> dict[str, Any]:
             """All four APIs as one document."""
             return combined(self.apps)
@@ -114,6 +120,7 @@ class Embedded:
 
         self.house.add_api_route("/livez", livez)
         self.house.add_api_route("/readyz", readyz, response_model=None)
+        self.house.add_api_route("/metrics", show_metrics, response_model=None)
         self.house.add_api_route("/openapi.json", openapi)
         self.house.add_exception_handler(404, nothing)
         self.house.add_exception_handler(Refusal, refused)

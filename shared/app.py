@@ -1,7 +1,6 @@
 """Makes the FastAPI app of a service: limits, sign-in, problems, health. The wiring of all four is the same."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -15,9 +14,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared import metrics
 from shared.auth import TokenMiddleware
 from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, TooLarge, Unavailable
 from shared.http import Directory
+from shared.observed import Observed, route_of
 from shared.service import Service
 
 PROBLEM = "application/problem+json"
@@ -26,6 +27,7 @@ MAX_ERRORS = 100
 PUBLIC = {
     "/livez": "a supervisor asks whether the process lives; the answer is one word",
     "/readyz": "a load balancer asks whether to send requests; the answer names no data",
+    "/metrics": "Prometheus asks, from inside: the origin routes nobody there; counts and times, no data of a person",
     "/openapi.json": "the description of the API, the same for everybody",
 }
 """Routes every service has that ask for no token, with the reason. Rooms name theirs with `public(reason)`."""
@@ -75,8 +77,9 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
         max_import=settings.max_import_bytes,
         seconds=settings.request_seconds,
     )
-    if settings.log_level == "DEBUG":
-        app.add_middleware(AccessLog, log=service.log)
+    app.add_middleware(
+        Observed, service=service.name, spans=service.spans, log=service.log, every=settings.log_level == "DEBUG"
+    )
     return app
 
 
@@ -95,7 +98,13 @@ def _health(app: FastAPI, service: Service, prefix: str) -> None:
             media_type="application/json",
         )
 
+    async def show_metrics() -> Response:
+        """What Prometheus reads (docs/operations.md)."""
+        await service.looks.take()
+        return Response(metrics.text(service.name), media_type=metrics.CONTENT_TYPE)
+
     app.add_api_route(f"{prefix}/livez", livez, tags=["health"])
+    app.add_api_route(f"{prefix}/metrics", show_metrics, include_in_schema=False)
     app.add_api_route(f"{prefix}/readyz", readyz, tags=["health"], response_model=None)
 
 
@@ -142,7 +151,7 @@ async def _http(_: Request, error: Exception) -> Response:
 async def _database(request: Request, error: Exception) -> Response:
     refusal = _database_refusal(error)
     request.app.state.service.log.error(
-        "database_failed", route=_route(request.scope), error=type(error).__name__, code=refusal.code
+        "database_failed", route=route_of(request.scope), error=type(error).__name__, code=refusal.code
     )
     return problem(refusal)
 
@@ -159,16 +168,10 @@ def _database_refusal(error: Exception) -> Refusal:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    request.app.state.service.log.error("request_failed", route=_route(request.scope), error=type(error).__name__)
+    request.app.state.service.log.error("request_failed", route=route_of(request.scope), error=type(error).__name__)
     refusal = Refusal("A fault of ours; it is on record. Repeat with the same Idempotency-Key: nothing is done twice.")
     refusal.status, refusal.code = 500, "internal"
     return problem(refusal)
-
-
-def _route(scope: Scope) -> str:
-    """The address as the API describes it, without the ids in it."""
-    route: str = getattr(scope.get("route"), "path", "unrouted")
-    return route
 
 
 class Limits:
@@ -209,33 +212,3 @@ class Limits:
             if not started:
                 late = Unavailable("It took too long. Repeat with the same Idempotency-Key: nothing is done twice.")
                 await problem(late)(scope, receive, send)
-
-
-class AccessLog:
-    """One line a request: method, route, status, time. Never the query, a body or a name (pure ASGI)."""
-
-    def __init__(self, app: ASGIApp, *, log: Any) -> None:
-        self.app, self.log = app, log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        started, status = time.perf_counter(), 0
-
-        async def noted(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self.app(scope, receive, noted)
-        finally:
-            self.log.debug(
-                "request",
-                method=scope["method"],
-                route=_route(scope),
-                status=status,
-                ms=round((time.perf_counter() - started) * 1000, 1),
-            )

@@ -51,8 +51,9 @@ CONSUMER_POLL_AGE = _gauge("daohu_consumer_last_poll_age_seconds", "Since the co
 CONSUMER_EVENTS = _counter("daohu_consumer_events_total", "Events done with or put off", "outcome")
 DEAD_LETTERS = _gauge("daohu_dead_letters", "Events that wait for a person", "state")
 
-LEDGER_BATCHES = _counter("daohu_ledger_batches_total", "Transactions of the ledger's writer")
-LEDGER_BATCH_COMMANDS = _histogram("daohu_ledger_batch_commands", "Commands of one of them", _COMMANDS)
+LEDGER_BATCH_COMMANDS = _histogram(
+    "daohu_ledger_batch_commands", "Commands of one transaction of its writer", _COMMANDS
+)
 LEDGER_IN_FLIGHT = _gauge("daohu_ledger_in_flight", "Commands handed over and not answered yet")
 LEDGER_REFUSED = _counter("daohu_ledger_refused_total", "Commands refused", "code")
 LEDGER_UNSEALED = _gauge("daohu_ledger_unsealed_seconds", "Age of the oldest entry that is not in the signed log")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,12 +11,14 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
-from shared import keys, retention, tables
+from shared import keys, retention, tables, telemetry
 from shared.bus import Bus
 from shared.clock import Clock, MovableClock, SystemClock
 from shared.consumer import Group, Handler
 from shared.db import Database
 from shared.events.base import Envelope
+from shared.looks import OwnLook, looks_of
+from shared.metrics import JOB_FAILURES, JOB_SUCCESS
 from shared.observability import log
 from shared.outbox import Relay
 from shared.policy import PolicyBook
@@ -49,10 +51,11 @@ class Service:
         *,
         handlers: Sequence[Handler] = (),
         jobs: Sequence[Job] = (),
+        looks: Mapping[str, OwnLook] | None = None,
         relays: bool = True,
     ) -> None:
         self.settings, self.name, self.bus = settings, settings.service, bus
-        self.log = log(self.name)
+        self.log, self.spans = log(self.name), telemetry.spans(self.name)
         self.clock: Clock = MovableClock(settings.home / "clock") if settings.clock == "movable" else SystemClock()
         self.policies = PolicyBook.load(settings.policies)
         self.vault = keys.vault(settings)
@@ -71,6 +74,7 @@ class Service:
             clock=self.clock,
             after_commit=self._wake_relay,
         )
+        self.looks = looks_of(self, looks or {})
         self._tasks: list[asyncio.Task[None]] = []
         self._job_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._job_failed: set[str] = set()
@@ -95,7 +99,8 @@ class Service:
     ) -> AsyncIterator[Work]:
         """A unit of work. With `write` it commits when the block ends well; without, it sees one consistent state."""
         async with self.database.write() if write else self.database.read() as tx:
-            work = self._new_work(tx, caller, traceparent=request.headers.get("traceparent") if request else None)
+            traceparent = (telemetry.current() or request.headers.get("traceparent")) if request else None
+            work = self._new_work(tx, caller, traceparent=traceparent)
             yield work
             await work.flush()
         if write:
@@ -111,7 +116,9 @@ class Service:
         return Work(tx, self.name, caller, self.clock, self.policies, self.vault, causation_id, traceparent)
 
     def _work_for_event(self, tx: AsyncConnection, envelope: Envelope) -> Work:
-        return self._new_work(tx, SYSTEM, causation_id=str(envelope.id), traceparent=envelope.traceparent)
+        return self._new_work(
+            tx, SYSTEM, causation_id=str(envelope.id), traceparent=telemetry.current() or envelope.traceparent
+        )
 
     async def start(self) -> None:
         """Starts what this process's role asks for: the worker side runs relay, consumers and jobs."""
@@ -135,6 +142,7 @@ class Service:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self.settings.stop_seconds)
+        await telemetry.flush()
 
     async def ready(self) -> dict[str, str]:
         """Name → "ok" or what is the matter. A service is ready when all are ok. An API needs the database alone."""
@@ -174,10 +182,13 @@ class Service:
     async def _run(self, job: Job) -> None:
         async with self._job_locks[job.name]:
             try:
-                await job.run(self)
+                with self.spans.job(f"job {job.name}"):
+                    await job.run(self)
                 self._job_failed.discard(job.name)
+                JOB_SUCCESS.labels(self.name, job.name).set_to_current_time()
             except Exception as error:  # a job is tried again; meanwhile readiness names it
                 self._job_failed.add(job.name)
+                JOB_FAILURES.labels(self.name, job.name).inc()
                 self.log.error("job_failed", job=job.name, error=type(error).__name__)
 
     async def _repeat(self, job: Job) -> None:

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared import outbox
+from shared import outbox, telemetry
 from shared.clock import Clock, business_date
 from shared.db import Database
 from shared.events.base import Envelope, Event
@@ -84,7 +84,7 @@ class Work:
                 actor=self.caller.subject,
                 aggregate_version=version,
                 causation_id=self.causation_id,
-                traceparent=self.traceparent,
+                traceparent=self.traceparent or telemetry.current(),
             ),
         )
 
