@@ -6,8 +6,8 @@ Handbook: architecture.md 2. The rows stay: with their dense `position` they are
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from uuid import UUID
 
 import structlog
 from opentelemetry.trace import SpanKind
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import ARRAY, BigInteger, bindparam, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared import faults, telemetry
 from shared.bus import MAX_MESSAGE_BYTES, Bus, BusError, Message, came
 from shared.clock import Clock, SystemClock
-from shared.db import Database, in_area
+from shared.db import Database, Instant, in_area
 from shared.errors import Gone
 from shared.events.base import Envelope, Event
 from shared.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAY_PUBLISHED
@@ -41,6 +41,11 @@ BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
 
 STANDBY_S = 1.0
 """How often a relay looks whether the active one of its service has gone."""
+
+HELD_IDLE_S, TOUCH_S = 3.5, 0.5
+"""PostgreSQL ends the active relay's session, and with it the lock, when it hears nothing of it for the first: its machine has
+vanished or its process stands still. It is heard of every second one. With STANDBY_S a standby takes over within 5 s.
+"""
 
 STOP_S = 10.0
 """A stop waits so long for the batch in hand."""
@@ -129,6 +134,16 @@ _MARK = (
     .where(outbox.c.id == bindparam("row_id"))
     .values(published_at=bindparam("now"), position=bindparam("place"))
 )
+_MARK_ALL = text(
+    """
+    UPDATE outbox SET published_at = :now, position = start.last + marked.n
+    FROM unnest(:ids) WITH ORDINALITY AS marked (id, n), (SELECT coalesce(max(position), 0) AS last FROM outbox) AS start
+    WHERE outbox.id = marked.id
+    """
+).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("now", type_=Instant()))
+"""On PostgreSQL, one statement for a batch."""
+_TAKE_LOCK = text("SELECT pg_try_advisory_lock(:number)")
+_END_WHEN_SILENT = text(f"SET idle_session_timeout = {int(HELD_IDLE_S * 1000)}")
 
 
 class Relay:
@@ -141,8 +156,9 @@ class Relay:
         self._news, self._stopping, self._ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._failures = 0
-        # On PostgreSQL the batch is marked on the connection that holds the lock: without the lock nothing is marked.
+        self._number = int.from_bytes(hashlib.sha256(f"relay {service_name}".encode()).digest()[:8], signed=True)
         self._held: AsyncConnection | None = None
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Until `stop`. Failures of bus and database are waited out; any other error ends it."""
@@ -150,12 +166,8 @@ class Relay:
         try:
             while not self._stopping.is_set():
                 try:
-                    async with self._alone() as active:
-                        RELAY_ACTIVE.labels(self._service).set(active)
-                        if active:
-                            await self._publish_all()
-                        else:
-                            await came(self._stopping, STANDBY_S)
+                    async with self._alone():
+                        await self._publish_all()
                 except (BusError, OSError, DBAPIError, PoolTimeout) as error:
                     delay = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 10))
                     self._failures += 1
@@ -191,7 +203,7 @@ class Relay:
 
     async def publish_once(self) -> int:
         """Publishes one batch and marks it; answers how many rows. A crash in between sends the batch again."""
-        async with self._database.read() as tx:
+        async with self._connection(self._database.read) as tx:
             rows = (await tx.execute(_BATCH)).all()
         if not rows:
             return 0
@@ -200,15 +212,19 @@ class Relay:
             await self._producer.send([Message(row.topic, row.key, row.body, row.headers) for row in rows])
         faults.point(self._service, "relay_after_send")
         now = self._clock.now()
-        async with self._write() as tx:
-            last = await tx.scalar(_LAST_POSITION) or 0
-            marks = [{"row_id": row.id, "now": now, "place": last + n} for n, row in enumerate(rows, 1)]
-            await tx.execute(_MARK, marks)
+        async with self._connection(self._database.write) as tx:
+            if self._database.sqlite:
+                last = await tx.scalar(_LAST_POSITION) or 0
+                marks = [{"row_id": row.id, "now": now, "place": last + n} for n, row in enumerate(rows, 1)]
+                await tx.execute(_MARK, marks)
+            else:
+                await tx.execute(_MARK_ALL, {"ids": [row.id for row in rows], "now": now})
         RELAY_PUBLISHED.labels(self._service).inc(len(rows))
         return len(rows)
 
     async def _publish_all(self) -> None:
         idle = IDLE_FIRST_S
+        RELAY_ACTIVE.labels(self._service).set(not self._stopping.is_set())
         while not self._stopping.is_set():
             self._news.clear()
             published = await self.publish_once()
@@ -220,28 +236,47 @@ class Relay:
                 idle = min(IDLE_MAX_S, idle * 2)
 
     @asynccontextmanager
-    async def _alone(self) -> AsyncIterator[bool]:
-        """Whether this is the service's active relay. SQLite belongs to one process, so there it always is."""
+    async def _alone(self) -> AsyncIterator[None]:
+        """Waits until this is the service's active relay, or is to stop. SQLite belongs to one process: there it always is."""
         if self._database.sqlite:
-            yield True
+            yield
             return
-        async with self._database.writer.connect() as connection:
-            number = int.from_bytes(hashlib.sha256(f"relay {self._service}".encode()).digest()[:8], signed=True)
-            active = bool(await connection.scalar(text("SELECT pg_try_advisory_lock(:number)"), {"number": number}))
-            await connection.commit()
-            self._held = connection if active else None
+        async with self._database.writer.connect() as pooled:
+            connection = await pooled.execution_options(isolation_level="AUTOCOMMIT")
+            touching: asyncio.Task[None] | None = None
             try:
-                yield active
+                await connection.execute(_END_WHEN_SILENT)
+                while not self._stopping.is_set():
+                    if await connection.scalar(_TAKE_LOCK, {"number": self._number}):
+                        self._held = connection
+                        touching = asyncio.create_task(self._touch())
+                        log.info("relay_active", service=self._service)
+                        break
+                    await came(self._stopping, STANDBY_S)
+                yield
             finally:
                 self._held = None
+                if touching is not None:
+                    touching.cancel()
                 # A pooled connection would keep the lock: only its end gives the lock back for certain.
                 await connection.invalidate()
 
+    async def _touch(self) -> None:
+        """Lets PostgreSQL know that this relay lives, also while a send takes long. Ends when the session has: then so does the lock."""
+        with suppress(DBAPIError, OSError):
+            while True:
+                await asyncio.sleep(TOUCH_S)
+                async with self._connection(self._database.write) as tx:
+                    await tx.execute(select(1))
+
     @asynccontextmanager
-    async def _write(self) -> AsyncIterator[AsyncConnection]:
+    async def _connection(
+        self, otherwise: Callable[[], AbstractAsyncContextManager[AsyncConnection]]
+    ) -> AsyncIterator[AsyncConnection]:
+        """The one that holds the lock, where each statement is a transaction: without the lock nothing is marked."""
         if self._held is None:
-            async with self._database.write() as tx:
+            async with otherwise() as tx:
                 yield tx
         else:
-            async with self._held.begin():
+            async with self._turn:
                 yield self._held
