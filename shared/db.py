@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import orjson
 from sqlalchemy import (
+    ARRAY,
     JSON,
     BigInteger,
     ColumnElement,
@@ -23,8 +24,10 @@ from sqlalchemy import (
     Select,
     String,
     TypeDecorator,
+    any_,
     event,
     false,
+    literal,
     or_,
     true,
 )
@@ -33,6 +36,7 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.schema import Table
 from sqlalchemy.util import await_only, greenlet_spawn
 
@@ -59,8 +63,8 @@ DivisionCode = String(12)
 PRIVATE = {"hide_parameters": True}
 """An error of the database names the statement, never its values: they may be personal data, and errors are logged."""
 
-CHUNK = 500
-"""Values in one IN list."""
+CHUNK, ARRAY_CHUNK = 500, 5_000
+"""Values in one IN list, and in one array of PostgreSQL."""
 
 
 def _json(value: Any) -> str:
@@ -156,8 +160,12 @@ async def chunked(
 ) -> AsyncIterator[RowMapping]:
     """The rows of a query for any number of values of a column, so many values a statement; others get the loop in between."""
     wanted = list(dict.fromkeys(values))
-    for start in range(0, len(wanted), CHUNK):
-        for row in (await tx.execute(query.where(column.in_(wanted[start : start + CHUNK])))).mappings():
+    arrays = tx.dialect.name == "postgresql"  # one parameter and one plan, however many they are
+    size = ARRAY_CHUNK if arrays else CHUNK
+    for start in range(0, len(wanted), size):
+        part = wanted[start : start + size]
+        among = column == any_(literal(part, ARRAY(column.type))) if arrays else column.in_(part)
+        for row in (await tx.execute(query.where(among))).mappings():
             yield row
         await asyncio.sleep(0)
 
@@ -182,9 +190,10 @@ class Database:
         self.service = service
         self.url = _driver(url)
         self.sqlite = self.url.startswith("sqlite")
+        self._spare: PoolProxiedConnection | None = None
         if self.sqlite:
             self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(self.url, pool_size=4, begin="BEGIN", pragmas=("query_only=ON",))
+            self._reader = _sqlite_engine(self.url, pool_size=5, begin="BEGIN", pragmas=("query_only=ON",))
         else:
             name = application or f"daohu-{service}"
             self._writer = _postgres_engine(self.url, pools[1], name, command_s)
@@ -214,24 +223,30 @@ class Database:
         Places are `$1` … on PostgreSQL and `?1` … on SQLite. Raises DBAPIError.
         """
 
-        def run() -> Sequence[Any] | None:
-            connection = self._reader.sync_engine.pool.connect()
-            driver: Any = connection.driver_connection
-            try:
-                if self.sqlite:
-                    found: Sequence[Any] | None = driver.cursor(sqlite3.Cursor).execute(statement, values).fetchone()
-                else:
-                    found = await_only(driver.fetchrow(statement, *values))
-            except BaseException:
-                connection.invalidate()
-                raise
-            connection.close()
-            return found
-
         try:
-            return await greenlet_spawn(run)
+            if self.sqlite:
+                return (await self._spared()).execute(statement, values).fetchone()  # type: ignore[no-any-return]
+            return await greenlet_spawn(self._fetch_row, statement, values)
         except (self._reader.dialect.loaded_dbapi.Error, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DBAPIError(statement, None, error, hide_parameters=True) from error
+
+    async def _spared(self) -> sqlite3.Cursor:
+        """A reading connection that look-ups keep: on SQLite each is over before anybody else has the loop again."""
+        if self._spare is None:
+            self._spare = await greenlet_spawn(self._reader.sync_engine.pool.connect)
+        driver: Any = self._spare.driver_connection
+        return sqlite3.Cursor(driver)
+
+    def _fetch_row(self, statement: str, values: Sequence[Any]) -> Any:
+        connection = self._reader.sync_engine.pool.connect()
+        driver: Any = connection.driver_connection
+        try:
+            found = await_only(driver.fetchrow(statement, *values))
+        except BaseException:
+            connection.invalidate()
+            raise
+        connection.close()
+        return found
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -247,6 +262,9 @@ class Database:
         return {name: (pool.checkedout(), pool.size()) for name, pool in pools.items()}
 
     async def close(self) -> None:
+        if self._spare is not None:
+            await greenlet_spawn(self._spare.close)
+            self._spare = None
         await self._reader.dispose()
         await self._writer.dispose()
 
