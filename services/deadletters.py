@@ -75,8 +75,8 @@ async def replay(home: Path, name: str, choice: Choice, *, actor: str, reason: s
     async with _in_hand(home, name) as service:
         await service.bus.start()
         if dry_run:
-            return await preview(service, choice)
-        return await run_replay(service, choice, actor=actor, reason=reason)
+            return await preview(service.group, choice)
+        return await run_replay(service.group, choice, actor=actor, reason=reason)
 
 
 @asynccontextmanager

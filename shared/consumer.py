@@ -133,9 +133,9 @@ class Group:
     ) -> None:
         """`reader`: where the records come from, if not from the group's own place on the bus (a replay)."""
         self.name = group_of(service_name)
-        self._service, self._database, self._work_for = service_name, database, work_for
-        self._clock, self._after_commit = clock or SystemClock(), after_commit
-        self._bus, self._hears = bus, tuple(handlers)
+        self._service, self.database, self._work_for = service_name, database, work_for
+        self.clock, self._after_commit = clock or SystemClock(), after_commit
+        self.bus, self._hears = bus, tuple(handlers)
         self._handlers: dict[str, list[Handler]] = {}
         for handler in handlers:
             self._handlers.setdefault(handler.event.type_name, []).append(handler)
@@ -156,8 +156,8 @@ class Group:
     def over(self, reader: Consumer) -> "Group":
         """The same group taking other records: its own place on the bus stays as it is."""
         return Group(
-            self._service, self._hears, self._database, self._bus, self._work_for,
-            clock=self._clock, after_commit=self._after_commit, reader=reader,
+            self._service, self._hears, self.database, self.bus, self._work_for,
+            clock=self.clock, after_commit=self._after_commit, reader=reader,
         )  # fmt: skip
 
     def health(self) -> str:
@@ -223,7 +223,7 @@ class Group:
         The first that fails again is the dead one of the key from then on; each run leaves an audit row.
         Raises NotFound and NotTheDeadOne; a transient error of the database goes to the caller.
         """
-        async with self._database.write() as tx:
+        async with self.database.write() as tx:
             letter = await dead_letters.the_dead_one(tx, self.name, id)
         return await self._release((letter.topic, letter.key), actor)
 
@@ -232,11 +232,11 @@ class Group:
 
         Raises NotFound, NotTheDeadOne and MoneyIsNeverSkipped.
         """
-        async with self._database.write() as tx:
+        async with self.database.write() as tx:
             await dead_letters.hold_still(tx, self.name)
             letter = await dead_letters.the_dead_one(tx, self.name, id)
             dead_letters.may_be_given_up(letter)
-            now = self._clock.now()
+            now = self.clock.now()
             try:
                 # Entered as seen, so that the same event delivered once more is not taken after all.
                 await unseen(tx, self.name, [Envelope.from_headers(letter.headers).id], at=now)
@@ -259,7 +259,7 @@ class Group:
         while True:
             letter: DeadLetter | None = None
             try:
-                async with self._database.write() as tx:
+                async with self.database.write() as tx:
                     await dead_letters.hold_still(tx, self.name)
                     letter = await dead_letters.head_of(tx, self.name, key)
                     if letter is None:
@@ -270,7 +270,7 @@ class Group:
             except Exception as error:
                 if letter is None or transient(error):
                     raise
-                async with self._database.write() as tx:
+                async with self.database.write() as tx:
                     await dead_letters.fail(tx, letter, error=_kind(error))
                     await self._note_retry(tx, letter, actor, outcome=_kind(error))
                 return taken
@@ -283,7 +283,7 @@ class Group:
             letter,
             actor=actor,
             action="dead_letter_retried",
-            at=self._clock.now(),
+            at=self.clock.now(),
             reason=None,
             facts={"outcome": outcome},
         )
@@ -369,8 +369,8 @@ class Group:
         return False
 
     async def _bury(self, record: Record, error: Exception, tries: int) -> None:
-        now = self._clock.now()
-        async with self._database.write() as tx:
+        now = self.clock.now()
+        async with self.database.write() as tx:
             await dead_letters.enter(tx, self.name, record, state=DEAD, error=_kind(error), tries=tries, at=now)
         self._recent.append(True)
         self._count({DEAD: 1})
@@ -381,7 +381,7 @@ class Group:
         )  # fmt: skip
 
     async def _transaction(self, records: Sequence[Record]) -> None:
-        async with self._database.write() as tx:
+        async with self.database.write() as tx:
             became = await self._take(tx, records, shut=await dead_letters.shut_keys(tx, self.name))
         self._count(became)
         self._after_commit()
@@ -390,7 +390,7 @@ class Group:
         self, tx: AsyncConnection, records: Sequence[Record], *, shut: set[dead_letters.Key]
     ) -> Counter[str]:
         """Answers how many of the records became what."""
-        now = self._clock.now()
+        now = self.clock.now()
         heard: list[Heard] = []
         parked = 0
         for record in records:

@@ -20,7 +20,6 @@ from shared.heard import Unreadable, read
 from shared.ids import new_id
 from shared.inbox import known
 from shared.retention import SEEN
-from shared.service import Service
 from shared.tables import audit
 
 MARGIN = timedelta(days=1)
@@ -96,37 +95,37 @@ class Past:
         await self._reader.close()
 
 
-async def replay(service: Service, choice: Choice, *, actor: str, reason: str) -> Counter[str]:
+async def replay(group: Group, choice: Choice, *, actor: str, reason: str) -> Counter[str]:
     """Takes the chosen records again, in batches; answers how many became what. Begun anew it goes on: what was taken is known.
 
     Raises NothingToReplay, Stalled, TooManyDeadLetters, BusError. Two audit rows say that it began and how it ended.
     """
-    past = await _past(service, choice)
+    past = await _past(group, choice)
     left = await past.lag()
-    await _note(service, actor, "replay_begun", reason, {**choice.facts(), "records": left})
-    group = service.group.over(past)
-    running = asyncio.create_task(group.run())
+    await _note(group, actor, "replay_begun", reason, {**choice.facts(), "records": left})
+    again = group.over(past)
+    running = asyncio.create_task(again.run())
     outcome = "failed"
     try:
-        await _finished(group, past, running)
+        await _finished(again, past, running)
         outcome = "finished"
     finally:
-        await group.stop()
+        await again.stop()
         await asyncio.wait([running])
-        ended = {**choice.facts(), "outcome": outcome, "left": await past.lag(), "became": dict(group.counts)}
-        await _note(service, actor, "replay_ended", reason, ended)
-    return group.counts
+        ended = {**choice.facts(), "outcome": outcome, "left": await past.lag(), "became": dict(again.counts)}
+        await _note(group, actor, "replay_ended", reason, ended)
+    return again.counts
 
 
-async def preview(service: Service, choice: Choice) -> Counter[str]:
+async def preview(group: Group, choice: Choice) -> Counter[str]:
     """What a replay would do with the chosen records, as far as it can be told before. Changes nothing; raises as `replay`."""
-    past = await _past(service, choice)
+    past = await _past(group, choice)
     became: Counter[str] = Counter()
     deadline = monotonic() + STALLED_S
     try:
         while left := await past.lag():
             if records := await past.poll(MAX_BATCH, POLL_S):
-                became += await _would(service, records)
+                became += await _would(group, records)
                 await past.commit({record.tp: record.offset + 1 for record in records})
                 deadline = monotonic() + STALLED_S
             elif monotonic() > deadline:
@@ -136,20 +135,19 @@ async def preview(service: Service, choice: Choice) -> Counter[str]:
     return became
 
 
-async def _past(service: Service, choice: Choice) -> Past:
-    group, bus = service.group, service.bus
+async def _past(group: Group, choice: Choice) -> Past:
     if choice.topic is not None and choice.topic not in group.topics:
-        raise NothingToReplay(f"{service.name} does not hear {choice.topic}. It hears: {', '.join(group.topics)}.")
+        raise NothingToReplay(f"{group.name} does not hear {choice.topic}. It hears: {', '.join(group.topics)}.")
     topics = [choice.topic] if choice.topic else list(group.topics)
     # Older ones may be forgotten by the inbox: they would take effect a second time.
-    oldest = service.clock.now() - SEEN + MARGIN
-    spans = await _spans(bus, group.name, topics, max(choice.since or oldest, oldest))
+    oldest = group.clock.now() - SEEN + MARGIN
+    spans = await _spans(group.bus, group.name, topics, max(choice.since or oldest, oldest))
     chosen = {tp: span for tp, span in spans.items() if choice.partition in (None, tp[1])}
     begin = {tp: max(span.first, choice.offset or 0) for tp, span in chosen.items()}
     end = {tp: chosen[tp].committed for tp, first in begin.items() if first < chosen[tp].committed}
     if not end:
-        raise NothingToReplay(f"{service.name} has taken no record from that point on that is still kept.")
-    return Past(bus.consumer(f"{group.name}.replay.{new_id()}", topics), {tp: begin[tp] for tp in end}, end)
+        raise NothingToReplay(f"{group.name} has taken no record from that point on that is still kept.")
+    return Past(group.bus.consumer(f"{group.name}.replay.{new_id()}", topics), {tp: begin[tp] for tp in end}, end)
 
 
 async def _spans(bus: Bus, name: str, topics: list[str], since: datetime) -> dict[TopicPartition, Span]:
@@ -175,13 +173,13 @@ async def _finished(group: Group, past: Past, running: "asyncio.Task[None]") -> 
     running.result()
 
 
-async def _would(service: Service, records: list[Record]) -> Counter[str]:
+async def _would(group: Group, records: list[Record]) -> Counter[str]:
     became: Counter[str] = Counter()
-    async with service.database.read() as tx:
-        shut = await dead_letters.shut_keys(tx, service.group.name)
+    async with group.database.read() as tx:
+        shut = await dead_letters.shut_keys(tx, group.name)
         heard = []
         for record in records:
-            if service.group.skips(record):
+            if group.skips(record):
                 became[PASSED] += 1
             elif dead_letters.key_of(record) in shut:
                 became[PARKED] += 1
@@ -190,13 +188,13 @@ async def _would(service: Service, records: list[Record]) -> Counter[str]:
                     heard.append(read(record)[1].id)
                 except Unreadable:
                     became[DEAD] += 1
-        before = await known(tx, service.group.name, heard)
+        before = await known(tx, group.name, heard)
     became[KNOWN] = sum(id in before for id in heard)
     became[TAKEN] = len(heard) - became[KNOWN]
     return became
 
 
-async def _note(service: Service, actor: str, action: str, reason: str, facts: dict[str, Any]) -> None:
-    async with service.database.write() as tx:
-        row = {"at": service.clock.now(), "actor": actor, "action": action, "subject": service.group.name}
+async def _note(group: Group, actor: str, action: str, reason: str, facts: dict[str, Any]) -> None:
+    async with group.database.write() as tx:
+        row = {"at": group.clock.now(), "actor": actor, "action": action, "subject": group.name}
         await tx.execute(audit.insert().values(**row, reason=reason, facts=facts))

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,21 +11,20 @@ from sqlalchemy import Column, Integer, String, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import tables
-from shared.bus import LocalBus, Message
+from shared.bus import Bus, LocalBus, Message
 from shared.clock import SystemClock
 from shared.consumer import Group, Handler, list_dead
 from shared.db import Database, new_metadata
-from shared.events.base import Envelope
-from shared.events.registry import DivisionRecorded, HouseholdRecorded
+from shared.events.base import REGISTRY, Envelope
+from shared.events.registry import DivisionRecorded
 from shared.ids import new_id
 from shared.pii import Vault
 from shared.policy import PolicyBook
 from shared.scope import Level
-from shared.topics import dead_letter_topic
+from shared.topics import dead_letter_topic, group_of
 from shared.work import SYSTEM, Work
 
 TOPIC = DivisionRecorded.topic
-DEAD_LETTERS = dead_letter_topic(TOPIC, "daohu.funds")
 TOWNS = [f"6109261{n:02d}000" for n in range(11)]
 NOW = datetime(2016, 11, 1, 1, tzinfo=UTC)
 DEADLINE_S = 20.0
@@ -39,8 +38,8 @@ effect = Table(
 class Desk:
     """A service that keeps each division it hears of as one row, and fails where a test says so."""
 
-    def __init__(self, database: Database, bus: LocalBus) -> None:
-        self.database, self.bus = database, bus
+    def __init__(self, database: Database, bus: Bus, service: str, kind: type[DivisionRecorded]) -> None:
+        self.database, self.bus, self.service, self.kind = database, bus, service, kind
         self.failures: dict[str, list[Exception]] = defaultdict(list)
         self.always: dict[str, Exception] = {}
         self.runs: Counter[str] = Counter()
@@ -50,7 +49,7 @@ class Desk:
         self.group = self.new_group()
 
     def new_group(self) -> Group:
-        return Group("funds", [Handler(DivisionRecorded, self.on_division)], self.database, self.bus, self.work_for)
+        return Group(self.service, [Handler(self.kind, self.on_division)], self.database, self.bus, self.work_for)
 
     def work_for(self, tx: AsyncConnection, envelope: Envelope) -> Work:
         vault = Vault(current="k", keys={"k": bytes(32)}, blind=bytes(32))
@@ -68,7 +67,7 @@ class Desk:
             raise self.failures[event.name].pop(0)
 
     async def send(self, *names: str, code: str = TOWNS[0], id: UUID | None = None) -> None:
-        await self.bus.producer().send([message(name, code, id) for name in names])
+        await self.bus.producer().send([message(name, code, id, self.kind) for name in names])
 
     async def effects(self, code: str | None = None) -> list[str]:
         async with self.database.read() as tx:
@@ -82,7 +81,7 @@ class Desk:
     async def recorded(self) -> int:
         """Facts of this service in its outbox, without the dead letters that are on their way to their topic."""
         async with self.database.read() as tx:
-            return len((await tx.execute(select(tables.outbox).where(tables.outbox.c.topic == TOPIC))).all())
+            return len((await tx.execute(select(tables.outbox).where(tables.outbox.c.topic == self.kind.topic))).all())
 
     async def letters(self) -> list[tuple[str, str]]:
         async with self.database.read() as tx:
@@ -95,13 +94,15 @@ class Desk:
         self.group = self.new_group()
 
 
-def message(name: str, code: str = TOWNS[0], id: UUID | None = None) -> Message:
-    event = DivisionRecorded(code=code, name=name, level=Level.TOWN)
+def message(
+    name: str, code: str = TOWNS[0], id: UUID | None = None, kind: type[DivisionRecorded] = DivisionRecorded
+) -> Message:
+    event = kind(code=code, name=name, level=Level.TOWN)
     envelope = Envelope(
         id=id or new_id(), type=event.type_name, source="/daohu/registry", subject=code, time=NOW,
         division=code, actor="tester", aggregate_version=1,
     )  # fmt: skip
-    return Message(TOPIC, code, event.model_dump_json().encode(), envelope.headers())
+    return Message(kind.topic, code, event.model_dump_json().encode(), envelope.headers())
 
 
 def name_of(body: bytes) -> str:
@@ -126,13 +127,27 @@ async def until(check: Callable[[], Awaitable[bool]]) -> None:
 
 
 @asynccontextmanager
-async def new_desk(url: str, bus: LocalBus | None = None) -> AsyncIterator[Desk]:
+async def new_desk(
+    url: str, bus: Bus | None = None, *, service: str = "funds", kind: type[DivisionRecorded] = DivisionRecorded
+) -> AsyncIterator[Desk]:
     database, bus = Database(url, service="funds"), bus or LocalBus(":memory:")
     async with database.write() as tx:
         await tx.run_sync(tables.metadata.create_all)
         await tx.run_sync(metadata.create_all)
     await bus.start()
-    await bus.create_topics([TOPIC, HouseholdRecorded.topic, DEAD_LETTERS])
-    yield Desk(database, bus)
+    await bus.create_topics([kind.topic, dead_letter_topic(kind.topic, group_of(service))])
+    yield Desk(database, bus, service, kind)
     await bus.stop()
     await database.close()
+
+
+@contextmanager
+def own_kind() -> Iterator[type[DivisionRecorded]]:
+    """An event with a topic of its own, for a bus that others use too."""
+    name = f"told{new_id().hex}"
+
+    class Told(DivisionRecorded, type_name=f"tests.{name}.v1", topic=f"daohu.tests.{name}", key_field="code"):
+        """A division, told in this test alone."""
+
+    yield Told
+    del REGISTRY[Told.type_name]
