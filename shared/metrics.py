@@ -54,7 +54,8 @@ DEAD_LETTERS = _gauge("daohu_dead_letters", "Events that wait for a person", "st
 LEDGER_BATCH_COMMANDS = _histogram(
     "daohu_ledger_batch_commands", "Commands of one transaction of its writer", _COMMANDS
 )
-LEDGER_IN_FLIGHT = _gauge("daohu_ledger_in_flight", "Commands handed over and not answered yet")
+LEDGER_WAITING = _gauge("daohu_ledger_waiting", "Commands that wait for its writer")
+LEDGER_IN_FLIGHT = _gauge("daohu_ledger_batches_in_flight", "Batches handed to the database and not answered yet")
 LEDGER_REFUSED = _counter("daohu_ledger_refused_total", "Commands refused", "code")
 LEDGER_UNSEALED = _gauge("daohu_ledger_unsealed_seconds", "Age of the oldest entry that is not in the signed log")
 

@@ -14,6 +14,7 @@ import structlog
 
 from services.funds.ledger.domain import Command, Decided, InsufficientFunds, Posted, refusal_of
 from shared.errors import Refusal, Unavailable
+from shared.metrics import LEDGER_BATCH_COMMANDS, LEDGER_IN_FLIGHT, LEDGER_WAITING
 from shared.outbox import Fact
 
 BATCH_COMMANDS = 200
@@ -35,6 +36,9 @@ BACKOFF_S = 0.1
 log = structlog.get_logger()
 
 NO_FACTS: Callable[[int], Sequence[Fact]] = lambda seq: ()  # noqa: E731
+
+
+_BATCHES = LEDGER_BATCH_COMMANDS.labels("funds")
 
 
 class Stopped(Unavailable):
@@ -95,6 +99,8 @@ class Writer(ABC):
     async def start(self) -> None:
         """Neither waits for the database nor fails without it."""
         self._task = asyncio.create_task(self._live(), name="ledger-writer")
+        LEDGER_WAITING.labels("funds").set_function(lambda: self.waiting)
+        LEDGER_IN_FLIGHT.labels("funds").set_function(lambda: self.in_flight)
 
     async def stop(self) -> None:
         """Takes no more commands, writes those that wait, ends."""
@@ -171,6 +177,7 @@ class Writer(ABC):
         self.batches += 1
         self.commands += commands
         self.last_batch = commands
+        _BATCHES.observe(commands)
         self._on_commit()
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from services.funds.ledger import store as ledger_store
 from services.funds.ledger.domain import Command, Posted, Posting, book_of
 from services.funds.ledger.writer import NO_FACTS, Writer
+from shared import telemetry
 from shared.errors import Refusal
+from shared.metrics import LEDGER_REFUSED
 from shared.outbox import Fact
 from shared.work import Work
 
@@ -63,10 +65,16 @@ class Money:
     async def post(self, work: Work, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS) -> Posted:
         """Posts and waits for the commit; nothing can be read through `work` after it. Raises what `Writer.post` raises."""
         await work.tx.close()  # a request that waits for the writer keeps no connection from those who read
-        return await self.ledger.post(command, facts)
+        try:
+            with telemetry.spans("funds").span("post to the ledger", attributes={"daohu.kind": command.kind}):
+                return await self.ledger.post(command, facts)
+        except Refusal as refusal:
+            LEDGER_REFUSED.labels("funds", refusal.code).inc()
+            raise
 
     async def refuse(self, work: Work, command: Command, refusal: Refusal) -> Refusal:
         """Puts on record that a gate refused the command, and gives the refusal back to be raised."""
         await work.tx.close()
         await self.ledger.refuse(command, refusal)
+        LEDGER_REFUSED.labels("funds", refusal.code).inc()
         return refusal

@@ -8,12 +8,15 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from opentelemetry.trace import SpanKind
+
 from services.notify.outbound import service as prompts
 from services.notify.outbound import store
 from services.notify.outbound.gateway import Gateway, Message, Outcome, Unknown, submit_guarded
 from services.notify.outbound.store import Prompt
 from shared import faults
 from shared.clock import Clock, SystemClock
+from shared.metrics import SMS_CALLS
 from shared.service import Service
 
 RECEIPTS_A_ROUND = 200
@@ -81,11 +84,13 @@ class Sender:
             if not await store.is_mine(tx, prompt, until=self.machine.now() + self.pace.call):
                 return None
         try:
-            async with asyncio.timeout(self.pace.call.total_seconds()):
-                outcome = await submit_guarded(self.gateway, message)
+            with self.service.spans.span("submit SMS", kind=SpanKind.CLIENT):
+                async with asyncio.timeout(self.pace.call.total_seconds()):
+                    outcome = await submit_guarded(self.gateway, message)
         except Exception as error:  # whatever happened out there, the message may have gone out
             self.service.log.warning("gateway_failed", error=type(error).__name__)
             outcome = Unknown()
+        SMS_CALLS.labels(self.service.name, type(outcome).__name__.lower()).inc()
         faults.point("notify", "gateway_after_call")
         return outcome
 
