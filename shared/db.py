@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -132,6 +133,13 @@ def area_bounds(area: Area) -> list[str]:
     return [bound for prefix in area.prefixes for bound in (prefix.ljust(12, "0"), prefix.ljust(12, "9"))]
 
 
+@cache
+def in_area_text(column: str, prefixes: int, first: int) -> str:
+    """`in_area` as text for `Database.look_up`: takes the `area_bounds` of so many prefixes, from place `$first` on."""
+    places = range(first, first + 2 * prefixes, 2)
+    return "(" + (" or ".join(f"{column} between ${n} and ${n + 1}" for n in places) or "false") + ")"
+
+
 def insert_ignoring(tx: AsyncConnection, table: Table) -> Any:
     """INSERT … ON CONFLICT DO NOTHING in the dialect of this connection."""
     insert = postgresql_insert if tx.dialect.name == "postgresql" else sqlite_insert
@@ -220,12 +228,13 @@ class Database:
         """The first row of one statement, run by the driver itself and outside any transaction: it sees one state anyway.
 
         For the few routes read all day: SQLAlchemy's connection, transaction and statement cost them more than the database does.
-        Places are `$1` … on PostgreSQL and `?1` … on SQLite. Raises DBAPIError.
+        Values stand at `$1`, `$2` … Raises DBAPIError.
         """
 
         try:
             if self.sqlite:
-                return (await self._spared()).execute(statement, values).fetchone()  # type: ignore[no-any-return]
+                plain = [value.hex if isinstance(value, UUID) else value for value in values]
+                return (await self._spared()).execute(_numbered(statement), plain).fetchone()  # type: ignore[no-any-return]
             return await greenlet_spawn(self._fetch_row, statement, values)
         except (self._reader.dialect.loaded_dbapi.Error, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise DBAPIError(statement, None, error, hide_parameters=True) from error
@@ -267,6 +276,12 @@ class Database:
             self._spare = None
         await self._reader.dispose()
         await self._writer.dispose()
+
+
+@cache
+def _numbered(statement: str) -> str:
+    """`$1` as SQLite writes it: `?1`."""
+    return re.sub(r"\$(?=\d)", "?", statement)
 
 
 def _driver(url: str) -> str:

@@ -222,7 +222,8 @@ WorkDep = Annotated[Work, Depends(_work)]
 
 
 async def _glance(request: Request) -> Glance:
-    return Glance(request.app.state.service.database, request.state.caller)
+    service, caller = request.app.state.service, request.state.caller
+    return Glance(service.database, service.name, caller, service.clock, request.headers.get("traceparent"))
 
 
 GlanceDep = Annotated[Glance, Depends(_glance)]

@@ -23,36 +23,19 @@ NOBODY = Caller(subject="anybody", client="", roles=frozenset(), divisions=(), a
 """The caller of a public route: no right and no area."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """What a route has that answers from one look-up: who asks, and the database. No transaction, so nothing can be written."""
-
-    database: Database
-    caller: Caller
-
-    @property
-    def area(self) -> Area:
-        return self.caller.area
-
-
 FLUSHED = 500
 """Facts in one statement; others get the loop in between."""
 
 
-@dataclass(slots=True)
-class Work:
-    """What a use case works with. Everything written through `tx` and every recorded fact is committed together, or not at all."""
+class _Act:
+    """One act of a caller: when, where he may, and the facts that he makes true."""
 
-    tx: AsyncConnection
     service: str
     caller: Caller
     clock: Clock
-    policies: PolicyBook
-    vault: Vault
-    causation_id: str | None = None
-    traceparent: str | None = None
-    facts: list[outbox.Fact] = field(default_factory=list)
-    _now: datetime | None = field(default=None, init=False)
+    causation_id: str | None
+    traceparent: str | None
+    _now: datetime | None
 
     @property
     def area(self) -> Area:
@@ -88,6 +71,22 @@ class Work:
             ),
         )
 
+
+@dataclass
+class Work(_Act):
+    """What a use case works with. Everything written through `tx` and every recorded fact is committed together, or not at all."""
+
+    tx: AsyncConnection
+    service: str
+    caller: Caller
+    clock: Clock
+    policies: PolicyBook
+    vault: Vault
+    causation_id: str | None = None
+    traceparent: str | None = None
+    facts: list[outbox.Fact] = field(default_factory=list)
+    _now: datetime | None = field(default=None, init=False)
+
     def record(self, event: Event, *, division: str, version: int = 1) -> None:
         """Records what happened. It is written to the outbox just before the commit, after all rows it speaks of."""
         self.facts.append(self.fact(event, division=division, version=version))
@@ -99,3 +98,16 @@ class Work:
             for start in range(0, len(facts), FLUSHED):
                 await outbox.append(self.tx, facts[start : start + FLUSHED])
                 await asyncio.sleep(0)
+
+
+@dataclass
+class Glance(_Act):
+    """What a route has that reads by look-ups alone (`Database.look_up`): no transaction, so it writes nothing itself."""
+
+    database: Database
+    service: str
+    caller: Caller
+    clock: Clock
+    traceparent: str | None = None
+    causation_id: str | None = field(default=None, init=False)
+    _now: datetime | None = field(default=None, init=False)

@@ -11,7 +11,7 @@ from shared import telemetry
 from shared.errors import Refusal
 from shared.metrics import LEDGER_REFUSED
 from shared.outbox import Fact
-from shared.work import Work
+from shared.work import Glance, Work
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Money:
 
     def command(
         self,
-        work: Work,
+        work: Work | Glance,
         *,
         kind: str,
         division: str,
@@ -62,9 +62,12 @@ class Money:
             details=details or {},
         )
 
-    async def post(self, work: Work, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS) -> Posted:
-        """Posts and waits for the commit; nothing can be read through `work` after it. Raises what `Writer.post` raises."""
-        await work.tx.close()  # a request that waits for the writer keeps no connection from those who read
+    async def post(
+        self, work: Work | Glance, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS
+    ) -> Posted:
+        """Posts and waits for the commit; nothing can be read through `work.tx` after it. Raises what `Writer.post` raises."""
+        if isinstance(work, Work):
+            await work.tx.close()  # a request that waits for the writer keeps no connection from those who read
         try:
             with telemetry.spans("funds").span("post to the ledger", attributes={"daohu.kind": command.kind}):
                 return await self.ledger.post(command, facts)

@@ -9,7 +9,7 @@ from services.funds.orders.api import MoneyDep
 from services.funds.sources import service
 from services.funds.sources.domain import FundLevel
 from services.funds.sources.schemas import ReceiptIn, ReceiptOut, SourceIn, SourceOut
-from shared.http import Page, PageDep, Router, WorkDep, allow
+from shared.http import GlanceDep, Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
 
 READERS = (
@@ -54,6 +54,6 @@ async def show_source(work: WorkDep, source_id: UUID) -> SourceOut:
 
 
 @money_router.post("/{source_id}/receipts", status_code=201, dependencies=[allow(Role.FINANCE)])
-async def receive(work: WorkDep, money: MoneyDep, source_id: UUID, order: ReceiptIn) -> ReceiptOut:
+async def receive(glance: GlanceDep, money: MoneyDep, source_id: UUID, order: ReceiptIn) -> ReceiptOut:
     """Enter money that arrived in a fund (资金到账)."""
-    return await service.receive(work, money, source_id, order)
+    return await service.receive(glance, money, source_id, order)

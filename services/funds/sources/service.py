@@ -12,7 +12,7 @@ from shared.errors import FieldError, Malformed, NotFound
 from shared.events.funds import FundReceived
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
-from shared.work import Work
+from shared.work import Glance, Work
 
 
 class SourceUnknown(NotFound):
@@ -43,17 +43,18 @@ async def register(work: Work, order: SourceIn) -> SourceOut:
     return _out(row, domain.Figures())
 
 
-async def receive(work: Work, money: Money, source_id: UUID, order: ReceiptIn) -> ReceiptOut:
+async def receive(glance: Glance, money: Money, source_id: UUID, order: ReceiptIn) -> ReceiptOut:
     """Money arrives in a fund (资金到账). A voucher counts once.
 
+    No gate before the ledger can change its mind, so a repeated request is left to the ledger to answer again.
     Raises SourceUnknown, VoucherEntered; 422 for a receipt of the future.
     """
-    source = await _load(work, source_id)
-    if (first := await money.first(work, source["division"])) is not None:
-        return _receipt(source, order, first)
-    require_not_future(work, order.received_on, "received_on")
+    source = await store.look_up(glance.database, source_id, glance.area)
+    if source is None:
+        raise _unknown()
+    require_not_future(glance, order.received_on, "received_on")
     command = money.command(
-        work,
+        glance,
         kind="received",
         division=source["division"],
         postings=domain.receipt_postings(source["fund_no"], source["division"], order.amount_fen),
@@ -70,7 +71,9 @@ async def receive(work: Work, money: Money, source_id: UUID, order: ReceiptIn) -
     )
     try:
         posted = await money.post(
-            work, command, lambda seq: [work.fact(_event(source, order, seq), division=source["division"], version=seq)]
+            glance,
+            command,
+            lambda seq: [glance.fact(_event(source, order, seq), division=source["division"], version=seq)],
         )
     except AlreadyDone as done:
         raise domain.VoucherEntered(
@@ -79,7 +82,7 @@ async def receive(work: Work, money: Money, source_id: UUID, order: ReceiptIn) -
     return _receipt(source, order, posted)
 
 
-def require_not_future(work: Work, day: date, field: str) -> None:
+def require_not_future(work: Work | Glance, day: date, field: str) -> None:
     """Raises Malformed when a date of something that happened lies after today."""
     if day > work.today:
         raise Malformed(
@@ -110,7 +113,11 @@ async def list_sources(
 async def _load(work: Work, source_id: UUID) -> dict[str, Any]:
     if found := await store.find(work.tx, source_id, work.area):
         return found
-    raise SourceUnknown("There is no such fund in your area.")
+    raise _unknown()
+
+
+def _unknown() -> SourceUnknown:
+    return SourceUnknown("There is no such fund in your area.")
 
 
 def _event(source: dict[str, Any], order: ReceiptIn, seq: int) -> FundReceived:

@@ -11,7 +11,7 @@ from services.funds.ledger import store as ledger_store
 from services.funds.ledger.domain import AccountKind
 from services.funds.sources.domain import Figures
 from services.funds.tables import metadata
-from shared.db import DivisionCode, Instant, in_area, insert_ignoring
+from shared.db import Database, DivisionCode, Instant, area_bounds, in_area, in_area_text, insert_ignoring
 from shared.scope import Area
 
 source = Table(
@@ -38,6 +38,17 @@ async def find(tx: AsyncConnection, source_id: UUID, area: Area) -> dict[str, An
     query = select(source).where(source.c.id == source_id, in_area(source.c.division, area))
     found = (await tx.execute(query)).mappings().one_or_none()
     return dict(found) if found else None
+
+
+_SHORT = ("id", "fund_no", "name", "level", "division", "document_no")
+
+
+async def look_up(database: Database, source_id: UUID, area: Area) -> dict[str, Any] | None:
+    """What a receipt needs of a fund, as plain SQL: money comes in all day, and a transaction would be half its cost."""
+    where = f"where id = $1 and {in_area_text('division', len(area.prefixes), 2)}"
+    statement = f"select {', '.join(_SHORT)} from {source.name} {where}"  # noqa: S608 - of our own names alone
+    found = await database.look_up(statement, [source_id, *area_bounds(area)])
+    return dict(zip(_SHORT, (source_id, *found[1:]), strict=True)) if found else None
 
 
 async def page(

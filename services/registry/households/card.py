@@ -12,7 +12,7 @@ from sqlalchemy import Boolean, Column, Table, Uuid
 
 from services.registry.households.schemas import HouseholdOut, MemberOut
 from services.registry.households.store import households, incomes, members
-from shared.db import Database, area_bounds
+from shared.db import Database, area_bounds, in_area_text
 from shared.money import yuan
 from shared.scope import Area
 
@@ -23,7 +23,7 @@ _PERSON = {name: name if name in members.c else "id_masked" for name in MemberOu
 async def find(database: Database, id: UUID, area: Area) -> tuple[int, bytes] | None:
     """(version, JSON of HouseholdOut) of a household of the area."""
     statement = _statement(database.sqlite, len(area.prefixes))
-    row = await database.look_up(statement, [id.hex if database.sqlite else id, *area_bounds(area)])
+    row = await database.look_up(statement, [id, *area_bounds(area)])
     if row is None:
         return None
     version, file, years, people = row
@@ -37,13 +37,11 @@ async def find(database: Database, id: UUID, area: Area) -> tuple[int, bytes] | 
 def _statement(sqlite: bool, prefixes: int) -> str:
     """Takes the id, and the bounds of so many prefixes of an area. Gives version, file, [[year, fen] …] and members."""
     array = "json_array" if sqlite else "json_build_array"
-    in_area = " or ".join(f"division between ${n} and ${n + 1}" for n in range(2, 2 + 2 * prefixes, 2))
     people = _list(f"{_object(members, _PERSON, sqlite)} as one from {members.name}", "member_no", sqlite)
     years = _list(f"{array}(year, net_per_head_fen) as one from {incomes.name}", "year", sqlite)
     file = f"cast({_object(households, _FILE, sqlite)} as text)"
-    where = f"from {households.name} as h where h.id = $1 and ({in_area or 'false'})"
-    text = f"select h.version, {file}, {years}, {people} {where}"
-    return text.replace("$", "?") if sqlite else text
+    where = f"from {households.name} as h where h.id = $1 and {in_area_text('division', prefixes, 2)}"
+    return f"select h.version, {file}, {years}, {people} {where}"
 
 
 def _list(rows: str, order: str, sqlite: bool) -> str:
