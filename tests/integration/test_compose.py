@@ -51,11 +51,17 @@ def test_the_image_runs_as_a_user_without_a_name_and_a_right() -> None:
     assert users == ["10001:10001"]
 
 
-@pytest.mark.parametrize("name", RAW["services"])
+@pytest.mark.parametrize("name", [name for name, what in RAW["services"].items() if not what.get("profiles")])
 def test_a_second_replica_finds_nothing_in_its_way(name: str) -> None:
     """No name and no port of this machine is taken by a service, but the origin's one port."""
     assert "container_name" not in RAW["services"][name]
     assert ("ports" in RAW["services"][name]) == (name == "origin")
+
+
+def test_what_people_watch_with_is_shown_on_this_machine_only() -> None:
+    watching = {name: what.get("ports", []) for name, what in RAW["services"].items() if what.get("profiles")}
+    assert set(watching) == {"collector", "jaeger", "prometheus"}
+    assert all(port.startswith("127.0.0.1:") for ports in watching.values() for port in ports)
 
 
 def test_only_migrate_writes_the_keys() -> None:
