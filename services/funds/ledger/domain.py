@@ -7,8 +7,9 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,6 +23,9 @@ MAX_POSTINGS = 20_000
 
 MAX_BALANCE_FEN = 2**53 - 1
 """The largest integer that RFC 8785 can write; far above MAX_FEN."""
+
+CHECKED = 32_768
+"""Accounts whose names are known to be well formed: each is named again and again."""
 
 _KIND = re.compile(r"[a-z_]{1,32}")
 _BOOK = re.compile(r"\d{6}")
@@ -119,7 +123,8 @@ class Command:
 
     def __post_init__(self) -> None:
         _check(self)
-        _canonical_only((self.approvals, self.notice, self.details))  # all the rest is checked text and numbers
+        if self.approvals or self.notice or self.details:  # all the rest is checked text and numbers
+            _canonical_only((self.approvals, self.notice, self.details))
         said = {
             "version": 1,
             "book": self.book,
@@ -187,7 +192,7 @@ def _require_canonical(value: Any) -> None:
 
 def instant_text(instant: datetime) -> str:
     """An instant as entries write it: UTC with microseconds, 2016-11-01T01:00:00.000000+00:00."""
-    if instant.utcoffset() is None or instant.utcoffset():
+    if instant.tzinfo is not UTC and (instant.utcoffset() is None or instant.utcoffset()):
         raise EntryMalformed("The time of an entry is in UTC.")
     return instant.isoformat(timespec="microseconds")
 
@@ -198,7 +203,7 @@ def _check(command: Command) -> None:
         raise EntryMalformed(
             "An entry needs a book (6 digits), a kind (lower-case letters) and a division (12 digits)."
         )
-    if not command.ref or not command.actor or any(len(text) > 300 or "\0" in text for text in texts):
+    if not command.ref or not command.actor or max(map(len, texts)) > 300 or "\0" in "".join(texts):
         raise EntryMalformed("An entry needs a ref and an actor; its texts have at most 300 characters and no NUL.")
     if command.kind == REFUSED:
         if command.postings:
@@ -208,7 +213,7 @@ def _check(command: Command) -> None:
         raise EntryMalformed(f"An entry has 2 to {MAX_POSTINGS} postings, this one {len(command.postings)}.")
     sums: dict[str, int] = {}
     for account, amount_fen, division in command.postings:
-        if not _ACCOUNT.fullmatch(account.name):
+        if not _is_account(account):
             raise EntryMalformed(
                 f"There is no account {account.name!r}: name its kind, its owner's number and its fund."
             )
@@ -216,11 +221,17 @@ def _check(command: Command) -> None:
             raise EntryMalformed(
                 f"A posting moves 1 to {MAX_FEN} fen and names a division of 12 digits ({account.name})."
             )
-        sums[account.earmark] = sums.get(account.earmark, 0) + amount_fen
+        earmark = account[2]
+        sums[earmark] = sums.get(earmark, 0) + amount_fen
     if len({account for account, _, _ in command.postings}) != len(command.postings):
         raise EntryMalformed("An account stands in an entry once; add its amounts up.")
     if unequal := {earmark: rest for earmark, rest in sorted(sums.items()) if rest}:
         raise EntryMalformed(f"The postings do not add up to zero for each fund: {unequal}.", unbalanced=unequal)
+
+
+@lru_cache(CHECKED)
+def _is_account(account: AccountKey) -> bool:
+    return _ACCOUNT.fullmatch(account.name) is not None
 
 
 def refusal_of(command: Command, refusal: Refusal) -> Command:

@@ -32,6 +32,9 @@ from shared.errors import Refusal
 IN_FLIGHT = 2
 """Batches on their way at once: one commits while the other is decided and sent. More make them smaller, not faster."""
 
+READS = 4
+"""Reads of accounts under way at once; the commands that wait for them were taken from the queue."""
+
 WORTHWHILE = 64
 """Commands that go into one batch rather than being shared out over those in flight: small batches cost more a command."""
 
@@ -76,10 +79,6 @@ class PostgresWriter(Writer):
         self._wanted = False
 
     @property
-    def waiting(self) -> int:
-        return len(self._queue) + sum(map(len, self._parked.values()))
-
-    @property
     def in_flight(self) -> int:
         return len(self._flying)
 
@@ -97,7 +96,7 @@ class PostgresWriter(Writer):
                 if self._failed and not self._flying:
                     failed, self._failed = self._failed, []
                     await self._write_carefully(failed)
-                elif self._queue and not self._failed and len(self._flying) < IN_FLIGHT:
+                elif self._queue and not self._failed and len(self._flying) < IN_FLIGHT and len(self._parked) < READS:
                     await self._write_ahead(self._take())
                 else:
                     await self._rest()

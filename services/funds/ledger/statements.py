@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from services.funds.ledger.domain import MAY_OVERDRAW, AccountKey, Decided, Head
+from services.funds.ledger.domain import MAX_POSTINGS, MAY_OVERDRAW, AccountKey, Decided, Head
 
 HEAD_MOVED = "22012"
 """How a batch fails whose books are not where it assumed: by a division by zero, the one way a plain statement can fail itself."""
@@ -89,6 +89,7 @@ _length = struct.Struct("!i").pack
 _int8_element = struct.Struct("!iq").pack
 _int4_element = struct.Struct("!ii").pack
 _NULL = _length(-1)
+_LINES = [_int4_element(4, line) for line in range(MAX_POSTINGS)]
 _TRUE, _FALSE = _length(1) + b"\1", _length(1) + b"\0"
 _HASH = _length(32)
 _UUID_LENGTH = _length(16)
@@ -228,14 +229,13 @@ def posting_params(decided: Mapping[str, Decided], ids: Mapping[str, Mapping[Acc
     for code, of_book in decided.items():
         book, id_of = _common(code), ids[code]
         for command, number, *_ in of_book.entries:
-            seq = _int8_element(8, number)
-            for line, (account, amount_fen, division) in enumerate(command.postings):
-                books.append(book)
-                seqs.append(seq)
-                lines.append(_int4_element(4, line))
-                accounts.append(_int8_element(8, id_of[account]))
-                divisions.append(_common(division))
-                amounts.append(_int8_element(8, amount_fen))
+            postings = command.postings
+            books += [book] * len(postings)
+            seqs += [_int8_element(8, number)] * len(postings)
+            lines += _LINES[: len(postings)]
+            accounts += [_int8_element(8, id_of[account]) for account, _, _ in postings]
+            divisions += [_common(division) for _, _, division in postings]
+            amounts += [_int8_element(8, amount_fen) for _, amount_fen, _ in postings]
     return (
         _array(_TEXT, books),
         _array(_INT8, seqs),

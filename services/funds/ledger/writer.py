@@ -129,7 +129,7 @@ class Writer(ABC):
     def _submit(self, waiting: Waiting) -> asyncio.Future[Posted]:
         if self._stopping or self._task is None or self._task.done():
             raise Stopped("The ledger is stopping. Repeat with the same Idempotency-Key.")
-        if self.waiting >= QUEUE_COMMANDS:
+        if len(self._queue) >= QUEUE_COMMANDS:
             raise Busy("Too many postings wait. Repeat with the same Idempotency-Key.")
         self._queue.append(waiting)
         self._wake.set()
