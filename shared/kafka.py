@@ -404,9 +404,11 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
 
 def _record(one: Any) -> Record:
-    headers = {name: text.decode() for name, text in one.headers}
+    """Whatever another program has put there becomes a record, unreadable perhaps: it must reach the dead letters."""
+    headers = {name: (text or b"").decode(errors="replace") for name, text in one.headers}
     at = datetime.fromtimestamp(one.timestamp / 1000, UTC)
-    return Record(one.topic, one.partition, one.offset, one.key.decode(), one.value, headers, at)
+    key = (one.key or b"").decode(errors="replace")
+    return Record(one.topic, one.partition, one.offset, key, one.value or b"", headers, at)
 
 
 async def _end_producer(client: AIOKafkaProducer) -> None:
