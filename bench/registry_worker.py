@@ -3,8 +3,6 @@
 `python -m bench.registry_worker <database url> <home> <divisions.xlsx …> -- <households.xlsx …>`
 """
 
-import asyncio
-import gc
 import json
 import resource
 import sys
@@ -16,6 +14,7 @@ import uvloop
 from services.registry.api import ROUTERS
 from services.registry.settings import Settings
 from services.registry.tables import metadata
+from services.serving import settle_memory
 from shared.roles import Role
 from shared.testing import Client, running, settings_for
 
@@ -26,11 +25,10 @@ async def main(url: str, home: Path, divisions: list[Path], files: list[Path]) -
     settings = settings_for(Settings, home, url, request_seconds=600, max_import_bytes=64 << 20)
     async with running(settings, metadata, ROUTERS) as live:
         office = live.as_(Role.COUNTY_ADMIN, division=PROVINCE)
-        gc.freeze()  # as `daohu run` does
-        for path in divisions:
-            await _send(office, "divisions", path)
-        for path in files:
-            data = path.read_bytes()
+        settle_memory()
+        for data in map(Path.read_bytes, divisions):
+            await _post(office, "divisions", data)
+        for data in map(Path.read_bytes, files):
             started, spent = time.perf_counter(), time.process_time()
             await _post(office, "households", data)
             print(
@@ -40,10 +38,6 @@ async def main(url: str, home: Path, divisions: list[Path], files: list[Path]) -
                     "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 })
             , flush=True)  # fmt: skip
-
-
-async def _send(office: Client, kind: str, path: Path) -> None:
-    await _post(office, kind, path.read_bytes())
 
 
 async def _post(office: Client, kind: str, data: bytes) -> None:

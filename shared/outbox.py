@@ -27,6 +27,7 @@ from shared.db import Database, Instant, in_area
 from shared.errors import Gone
 from shared.events.base import Envelope, Event
 from shared.metrics import RELAY_ACTIVE, RELAY_FAILURES, RELAY_PUBLISHED
+from shared.rows import insert_rows
 from shared.scope import Area
 from shared.tables import outbox
 
@@ -70,7 +71,7 @@ async def append(tx: AsyncConnection, facts: Sequence[Fact]) -> None:
     Raises ValueError for an event over MAX_MESSAGE_BYTES: a bus would refuse it for ever.
     """
     if facts:
-        await tx.execute(outbox.insert(), [row_of(fact) for fact in facts])
+        await insert_rows(tx, outbox, [row_of(fact) for fact in facts])
 
 
 def row_of(fact: Fact) -> dict[str, Any]:

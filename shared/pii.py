@@ -57,7 +57,7 @@ class Vault:
         self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
         self._current = current
         self._blind = blind
-        self._blind_by_kind: dict[str, hmac.HMAC] = {}
+        self._blind_by_kind: dict[str, bytes] = {}
 
     @classmethod
     def at(cls, path: Path, environ: Mapping[str, str] = os.environ) -> "Vault":
@@ -93,13 +93,11 @@ class Vault:
 
     def blind(self, plain: str, *, kind: str) -> str:
         """A keyed blind index (64 hex digits): equal for equal values of a kind, in whatever width or case they were typed."""
-        keyed = self._blind_by_kind.get(kind)
-        if keyed is None:
-            keyed = hmac.new(hmac.digest(self._blind, b"daohu blind " + kind.encode(), "sha256"), digestmod="sha256")
-            self._blind_by_kind[kind] = keyed
-        mac = keyed.copy()
-        mac.update(normal(plain).encode())
-        return mac.hexdigest()
+        key = self._blind_by_kind.get(kind)
+        if key is None:
+            key = hmac.digest(self._blind, b"daohu blind " + kind.encode(), "sha256")
+            self._blind_by_kind[kind] = key
+        return hmac.digest(key, normal(plain).encode(), "sha256").hex()
 
 
 def _place(column: str, row: UUID | str) -> bytes:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, String, Table
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import Database, Instant, Json, new_metadata
-from shared.rows import insert_new_rows, insert_rows, upsert_rows
+from shared.rows import COPIED, insert_new_rows, insert_rows, upsert_rows
 from shared.testing import START
 
 metadata = new_metadata()
@@ -40,6 +40,33 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 async def things(tx: AsyncConnection) -> list[tuple[str, int, str | None]]:
     return [tuple(found) for found in await tx.execute(thing.select().order_by(thing.c.key))]
+
+
+@pytest.mark.parametrize("number", [COPIED - 1, COPIED])
+async def test_few_rows_and_many_are_entered_alike(database: Database, number: int) -> None:
+    rows = [{"id": n, "at": START if n % 2 else None, "facts": {"户": [n, None]}} for n in range(number)]
+    async with database.write() as tx:
+        await insert_rows(tx, dated, rows)
+        assert [dict(found) for found in (await tx.execute(dated.select().order_by(dated.c.id))).mappings()] == rows
+
+
+@pytest.mark.parametrize("number", [COPIED - 1, COPIED])
+async def test_a_row_that_is_there_refuses_them_all(database: Database, number: int) -> None:
+    async with database.write() as tx:
+        await insert_rows(tx, thing, [row("0")])
+    with pytest.raises(IntegrityError):
+        async with database.write() as tx:
+            await insert_rows(tx, thing, [row(str(n)) for n in reversed(range(number))])
+    async with database.read() as tx:
+        assert await things(tx) == [("0", 1, None)]
+
+
+async def test_many_rows_are_undone_with_their_transaction(database: Database) -> None:
+    async with database.write() as tx:
+        await insert_rows(tx, thing, [row(str(n)) for n in range(COPIED)])
+        await tx.rollback()
+    async with database.read() as tx:
+        assert await things(tx) == []
 
 
 async def test_rows_are_entered_and_no_rows_are_no_statement(database: Database) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from services.registry.divisions import service as divisions
@@ -18,6 +18,10 @@ from shared.sheets import Checked, RowError, ValidRow
 from shared.work import Work
 
 REASON = "imported"
+
+BATCH, YIELD = 1_000, 16
+"""Households written at once, and households made ready before others get the loop: the writing, too, goes on in between."""
+
 _INCOMES = {f"income_{year}": year for year in INCOME_YEARS}
 _PROCEDURE_FIELDS = ("status", "identified_on", "exited_on")
 """Of a household that is on file these change by procedure alone; an empty or equal cell is no change."""
@@ -45,9 +49,14 @@ class _Batch:
     members: list[store.Row] = field(default_factory=list)
     identities: list[store.Row] = field(default_factory=list)
     incomes: list[store.Row] = field(default_factory=list)
+    renewed_incomes: list[store.Row] = field(default_factory=list)
     history: list[store.Row] = field(default_factory=list)
     renewed: list[store.Row] = field(default_factory=list)
     renewed_members: list[store.Row] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        return len(self.history)
 
     async def flush(self, work: Work) -> None:
         await store.replace(work.tx, self.renewed, self.renewed_members)
@@ -56,10 +65,10 @@ class _Batch:
             household_rows=self.households,
             member_rows=self.members,
             identity_rows=self.identities,
-            income_rows=self.incomes,
+            first_income_rows=self.incomes,
+            income_rows=self.renewed_incomes,
             history_rows=self.history,
         )
-        self.__init__()  # type: ignore[misc]
 
 
 async def prepare_households(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
@@ -247,25 +256,56 @@ async def _write(work: Work, homes: Sequence[ValidRow], people: Sequence[ValidRo
     for person in people:
         by_household[person.values["household_no"]].append(person)
     rows = {row.values["household_no"]: row.values for row in homes}
-    batch = _Batch()
-    created = changed = unchanged = done = 0
-    for number in dict.fromkeys([*rows, *by_household]):
-        given, members = rows.get(number), by_household.get(number, [])
-        before = register.by_number.get(number)
-        if before is None:
-            assert given is not None
-            _enter(work, given, [(person.values, register.blinds[person.number]) for person in members], batch)
-            created += 1 + len(members)
-        else:
-            tally = _renew(work, before, given, members, register, batch)
-            created, changed, unchanged = created + tally.created, changed + tally.changed, unchanged + tally.unchanged
-        done += 1 + len(members)
-        if done >= SLICE:
-            done = 0
-            await batch.flush(work)
-            await asyncio.sleep(0)
-    await batch.flush(work)
+    created = changed = unchanged = 0
+    async with _Pen(work) as pen:
+        for number in dict.fromkeys([*rows, *by_household]):
+            given, members = rows.get(number), by_household.get(number, [])
+            before = register.by_number.get(number)
+            if before is None:
+                assert given is not None
+                _enter(work, given, [(person.values, register.blinds[person.number]) for person in members], pen.batch)
+                created += 1 + len(members)
+            else:
+                tally = _renew(work, before, given, members, register, pen.batch)
+                created, changed, unchanged = (
+                    created + tally.created,
+                    changed + tally.changed,
+                    unchanged + tally.unchanged,
+                )
+            await pen.turn()
     return Tally(created, changed, unchanged)
+
+
+class _Pen:
+    """Writes a batch while the next one is being made: the database works on one core, we on another."""
+
+    def __init__(self, work: Work) -> None:
+        self._work, self.batch = work, _Batch()
+        self._writing: asyncio.Task[None] | None = None
+
+    async def turn(self) -> None:
+        """Lets the writing, and other requests, go on; hands over a full batch."""
+        if self.batch.size >= BATCH:
+            await self._hand_over()
+        elif self.batch.size % YIELD == 0:
+            await asyncio.sleep(0)
+
+    async def _hand_over(self) -> None:
+        if self._writing is not None:
+            await self._writing
+        self._writing, self.batch = asyncio.create_task(self.batch.flush(self._work)), _Batch()
+        await asyncio.sleep(0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            await self._hand_over()
+        if self._writing is not None:
+            if kind is not None:
+                self._writing.cancel()
+            await asyncio.gather(self._writing, return_exceptions=kind is not None)
 
 
 def _enter(
@@ -276,7 +316,8 @@ def _enter(
     members = []
     for no, (values, blind) in enumerate(people, start=1):
         member, identity = records.new_member(work, _person(values), no, blind=blind)
-        members.append({**member, "household_id": id})
+        member["household_id"] = id
+        members.append(member)
         batch.identities.append(identity)
     incomes = _incomes(given)
     household = {**_household(given), "id": id, "version": 1, **records.summary(members)}
@@ -307,7 +348,7 @@ def _renew(
         known = register.incomes.get(before["id"], {})
         incomes = {year: fen for year, fen in _incomes(given).items() if known.get(year) != fen}
         if incomes:
-            batch.incomes += records.income_rows(before["id"], incomes)
+            batch.renewed_incomes += records.income_rows(before["id"], incomes)
             changes["incomes"] = {str(year): fen for year, fen in incomes.items()}
         changed, unchanged = (1, 0) if different or incomes else (0, 1)
     after = [dict(member) for member in members]
@@ -325,13 +366,13 @@ def _renew(
             renewed_member = next(other for other in after if other["id"] == member["id"])
             renewed_member |= fields
             batch.renewed_members.append(renewed_member)
-            changes.setdefault("members", {})[str(member["member_no"])] = records.plain(fields)
+            changes.setdefault("members", {})[str(member["member_no"])] = fields
             changed += 1
         else:
             unchanged += 1
     if different or changes:
         values = {**different, **records.summary(after)}
-        told = {**records.plain(different), **changes}
+        told = {**different, **changes}
         renewed, line = records.next_version(work, before, values, reason=REASON, valid_from=work.today, changes=told)
         batch.renewed.append(renewed)
         batch.history.append(line)
@@ -347,5 +388,8 @@ def _incomes(given: Mapping[str, Any]) -> dict[int, int]:
 
 
 def _person(given: Mapping[str, Any], *, without_id: bool = False) -> dict[str, Any]:
-    dropped = ("household_no", "id_number") if without_id else ("household_no",)
-    return {key: value for key, value in given.items() if key not in dropped}
+    person = dict(given)
+    del person["household_no"]
+    if without_id:
+        del person["id_number"]
+    return person

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -25,23 +26,23 @@ MEMBER_FIELDS = (
     "name", "sex", "born_on", "id_masked", "relation", "ethnic", "education", "student", "health",
     "labour", "work_place", "work_months", "dibao", "insured", "pension", "left_on", "left_reason",
 )  # fmt: skip
+_MEMBER = itemgetter(*MEMBER_FIELDS)
 
 
 def new_member(
     work: Work, values: Mapping[str, Any], member_no: int, *, blind: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A member's row (without `household_id`) and its sealed identity. `values` holds `id_number` in the open."""
-    rest = dict(values)
-    number = rest.pop("id_number")
     member = {
-        **rest,
-        **identity_values(number),
+        **values,
+        **identity_values(number := values["id_number"]),
         "id": new_id(),
         "member_no": member_no,
         "id_blind": blind or work.vault.blind(number, kind=BLIND_KIND),
         "left_on": None,
         "left_reason": None,
     }
+    del member["id_number"]
     return member, identity(work, number, member["id"], 1)
 
 
@@ -74,7 +75,7 @@ def first_entry(
     reason: str,
 ) -> dict[str, Any]:
     """The first entry of a history: everything, valid from the day it is known to hold."""
-    changes = {key: store.plain(household[key]) for key in HOUSEHOLD_FIELDS}
+    changes = {key: household[key] for key in HOUSEHOLD_FIELDS}
     changes["incomes"] = {str(year): amount for year, amount in sorted(incomes.items())}
     changes["members"] = {str(person["member_no"]): member_fields(person) for person in people}
     since = household["identified_on"] or work.today
@@ -111,7 +112,7 @@ def announce(work: Work, household: Mapping[str, Any], *, also_in: str | None = 
 
 def member_fields(person: Mapping[str, Any]) -> dict[str, Any]:
     """A person's fields as the history keeps them."""
-    return {key: store.plain(person[key]) for key in MEMBER_FIELDS}
+    return dict(zip(MEMBER_FIELDS, _MEMBER(person), strict=True))
 
 
 async def change(
@@ -147,7 +148,7 @@ def next_version(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The row as it becomes, and its history entry; its event is recorded. The caller writes both."""
     after = {**row, **values, "version": row["version"] + 1}
-    told = plain(values) if changes is None else dict(changes)
+    told = values if changes is None else changes
     announce(work, after, also_in=row["division"] if row["division"] != after["division"] else None)
     return after, entry(work, row["id"], after["version"], told, reason=reason, valid_from=valid_from)
 
@@ -165,8 +166,3 @@ async def still_true(work: Work, household_id: UUID, changes: dict[str, Any], si
     if since is None or since >= work.today:
         return dict(changes)
     return domain.still_true(changes, since, await entries_of(work, household_id))
-
-
-def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values as JSON keeps them in the history."""
-    return {key: store.plain(value) for key, value in values.items()}

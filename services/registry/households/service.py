@@ -214,9 +214,7 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
     after = {**row, **fields}
     domain.require_distinct_causes(after["cause"], after["other_cause"])
     await store.add(work.tx, income_rows=records.income_rows(row["id"], incomes))
-    changed = await records.change(
-        work, row, fields, reason=order.reason, valid_from=order.valid_from, changes=records.plain(sent)
-    )
+    changed = await records.change(work, row, fields, reason=order.reason, valid_from=order.valid_from, changes=sent)
     return await _whole(work, changed)
 
 
@@ -264,9 +262,7 @@ async def change_member(
             work, [fields["id_blind"]], household_id=None if fields["id_blind"] != member["id_blind"] else row["id"]
         )
         await store.add(work.tx, identity_rows=[records.identity(work, number, member_id, row["version"] + 1)])
-    told = {
-        str(member["member_no"]): records.plain({key: fields[key] for key in records.MEMBER_FIELDS if key in fields})
-    }
+    told = {str(member["member_no"]): {key: fields[key] for key in records.MEMBER_FIELDS if key in fields}}
     current = await records.still_true(work, row["id"], {"members": told}, order.valid_from)
     moved = current.get("members", {}).get(str(member["member_no"]), {})
     values = {key: value for key, value in fields.items() if key in moved or key == "id_blind"}

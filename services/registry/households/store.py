@@ -1,7 +1,7 @@
 """Tables and queries of households, their people and their history."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import metadata
 from shared.append_only import protect
-from shared.db import BigId, DivisionCode, Instant, Json, chunked, in_area, upsert
+from shared.db import BigId, DivisionCode, Instant, Json, chunked, in_area
+from shared.rows import insert_rows, upsert_rows
 from shared.scope import Area
 from shared.tables import audit
 
@@ -246,20 +247,20 @@ async def add(
     household_rows: Sequence[dict[str, Any]] = (),
     member_rows: Sequence[dict[str, Any]] = (),
     identity_rows: Sequence[dict[str, Any]] = (),
+    first_income_rows: Sequence[dict[str, Any]] = (),
     income_rows: Sequence[dict[str, Any]] = (),
     history_rows: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Writes new rows, many at once; an income of a year that is there already is replaced."""
+    """Writes new rows, many at once; an income of a year that is there already is replaced (not `first_`)."""
     for table, rows in (
         (households, household_rows),
         (members, member_rows),
         (identities, identity_rows),
+        (incomes, first_income_rows),
         (history, history_rows),
     ):
-        if rows:
-            await tx.execute(insert(table), list(rows))
-    if income_rows:
-        await tx.execute(upsert(tx, incomes, keys=("household_id", "year")), list(income_rows))
+        await insert_rows(tx, table, rows)
+    await upsert_rows(tx, incomes, income_rows, keys=("household_id", "year"))
 
 
 async def change(tx: AsyncConnection, id: UUID, *, seen: int, values: dict[str, Any]) -> bool:
@@ -304,8 +305,3 @@ async def _chunked(
 
 def _row(found: RowMapping | None) -> Row | None:
     return None if found is None else dict(found)
-
-
-def plain(value: Any) -> Any:
-    """A value as JSON keeps it in the history."""
-    return value.isoformat() if isinstance(value, date) else value
