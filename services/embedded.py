@@ -26,10 +26,10 @@ from shared.errors import NotFound, Refusal, Unavailable
 from shared.http import Gate, In
 from shared.roles import Role
 from shared.service import Service
+from shared.settling import Standing, settle
 from shared.topics import all_topics
 
 SETTLE_SECONDS = 60.0
-QUIET_POLL_SECONDS = 0.02
 
 
 class HomeInUse(RuntimeError):
@@ -148,21 +148,17 @@ class Embedded:
         return ClockOut(now=clock.now())
 
     async def settle(self, seconds: float = SETTLE_SECONDS) -> None:
-        """Waits until nothing is left to do at the present time: a round of all jobs that records no new fact.
+        """Waits until nothing is left to do at the present time. Raises Unavailable after `seconds`."""
 
-        Raises Unavailable after `seconds`.
-        """
+        async def run_jobs() -> None:
+            for service in self.services:
+                await service.run_jobs()
+
+        async def ask() -> list[Standing]:
+            return [await service.standing() for service in self.services]
+
         try:
             async with asyncio.timeout(seconds):
-                recorded = -1
-                while True:
-                    before, recorded = recorded, sum([await service.run_jobs() for service in self.services])
-                    await self._quiet()
-                    if recorded == before:
-                        return
+                await settle(run_jobs, ask)
         except TimeoutError:
             raise Unavailable("There is still work in hand. Ask again.") from None
-
-    async def _quiet(self) -> None:
-        while not all([await service.settled() for service in self.services]):  # noqa: ASYNC110 - four databases, no event
-            await asyncio.sleep(QUIET_POLL_SECONDS)

@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, nullcontext
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, nullcontext
 from typing import Any
 
 import uvicorn
@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services import catalogue
+from services import catalogue, rounds
 from services.serving import config, settle_memory
 from shared import keys, migrate
 from shared.app import problem
@@ -23,12 +23,16 @@ from shared.kafka import KafkaBus
 from shared.service import Service
 from shared.settings import Settings
 from shared.topics import all_topics
+from shared.watchdog import Watchdog
 
 STOPPED, FAILED = 0, 1
 """Exit codes: it was asked to stop · a loop of it ended, or what it stands on is not what this release needs."""
 
 LOOK_AGAIN_S = 0.5
 """How soon a database that did not answer is asked again."""
+
+BEAT_S = 0.5
+"""How often the event loop shows the watchdog that it goes on."""
 
 
 class Misplaced(Exception):
@@ -69,6 +73,8 @@ def run(name: str, listen: Callable[[], socket.socket], **given: Any) -> int:
         settings.kafka_bootstrap_servers, replicas=settings.topic_replicas, client_id=f"daohu-{name}-{settings.role}"
     )
     app = part.create_app(settings, bus)
+    if settings.clock == "movable" and app.state.service.works:
+        app.router.routes.extend(rounds.router(app.state.service).routes)
     settle_memory()
     with asyncio.Runner(loop_factory=config(app).get_loop_factory()) as runner:
         return runner.run(_live(app, bus, listen()))
@@ -96,32 +102,56 @@ async def _live(app: FastAPI, bus: Bus, listening: socket.socket) -> int:
     door = Door(app, service.name)
     graceful = max(1, int(service.settings.stop_seconds / 2))  # the other half is the loops'
     server = _Server(config(door, lifespan="off", timeout_graceful_shutdown=graceful))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    code = FAILED
-    try:
-        if await _prepared(service, bus, asked):
-            async with AsyncExitStack() as stack:
-                if service.works:
-                    await bus.start()
-                    stack.push_async_callback(bus.stop)
-                await stack.enter_async_context(app.router.lifespan_context(app))
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(service.database.close)
+        stack.push_async_callback(bus.stop)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        stack.push_async_callback(_end, server, serving)
+        stack.enter_context(_watched(service))
+        try:
+            if not await _prepared(service, bus, asked):
+                return STOPPED
+            if service.works:
+                await bus.start()
+            async with app.router.lifespan_context(app):
                 door.open = True
                 service.log.info("serving", role=service.settings.role)
                 await _first(asked.wait(), service.failed.wait(), asyncio.shield(serving))
-                # Requests in hand are answered before anything they stand on closes.
-                server.should_exit = True
-                await serving
-                door.open = False
-        if asked.is_set() and not service.failed.is_set():
-            code = STOPPED
-    except NotPrepared as refusal:
-        service.log.critical("not_prepared", reason=str(refusal))
-    finally:
-        server.should_exit = True
-        await serving
-        await service.database.close()
+                await _end(server, serving)  # requests in hand are answered before anything they stand on closes
+        except NotPrepared as refusal:
+            service.log.critical("not_prepared", reason=str(refusal))
+            return FAILED
+    code = STOPPED if asked.is_set() and not service.failed.is_set() else FAILED
     service.log.info("stopped", code=code)
     return code
+
+
+async def _end(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
+    """Takes no new request, and returns when those in hand are answered or given up."""
+    server.should_exit = True
+    await serving
+
+
+@contextmanager
+def _watched(service: Service) -> Iterator[None]:
+    """The process ends with EXIT_STUCK when its event loop or its consumer stands still."""
+    beat = 0
+
+    async def go_on() -> None:
+        nonlocal beat
+        while True:
+            beat += 1
+            await asyncio.sleep(BEAT_S)
+
+    watched: dict[str, Callable[[], int]] = {"loop": lambda: beat}
+    if service.works and service.handlers:
+        watched["consumer"] = lambda: service.group.progress
+    watchdog = Watchdog(watched, after_s=service.settings.stuck_seconds)
+    beating = asyncio.create_task(go_on())
+    watchdog.start()
+    yield
+    watchdog.stop()
+    beating.cancel()
 
 
 async def _first(*waits: Awaitable[Any]) -> None:

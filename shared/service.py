@@ -24,6 +24,7 @@ from shared.outbox import Relay
 from shared.policy import PolicyBook
 from shared.roles import Caller
 from shared.settings import Settings
+from shared.settling import Standing
 from shared.work import SYSTEM, Work
 
 MOVED_CLOCK_SECONDS = 0.05
@@ -39,6 +40,10 @@ class Job:
     name: str
     every_s: float
     run: Callable[["Service"], Awaitable[None]]
+
+
+class JobsFailed(RuntimeError):
+    """Jobs that were asked for now have failed. They are tried again in their time; readiness names them."""
 
 
 class Service:
@@ -145,7 +150,7 @@ class Service:
         await telemetry.flush()
 
     async def ready(self) -> dict[str, str]:
-        """Name → "ok" or what is the matter. A service is ready when all are ok. An API needs the database alone."""
+        """Name → "ok" or what is the matter. A service is ready when all are ok. An API serves without Kafka."""
         checks = {"database": "ok"}
         if self.waits_for:
             checks["start"] = f"waiting for {self.waits_for}"
@@ -156,25 +161,30 @@ class Service:
             checks["database"] = type(error).__name__
         if self.works:
             ended = sum(task.done() for task in self._tasks)
-            checks["worker"] = f"{ended} of its loops ended" if ended else "ok"
+            checks["worker"] = (
+                f"{ended} of its loops ended" if ended else self.group.health() if self.handlers else "ok"
+            )
+            if self.settings.kafka_bootstrap_servers:
+                checks["kafka"] = await self.bus.health()
             checks["jobs"] = "failing: " + ", ".join(sorted(self._job_failed)) if self._job_failed else "ok"
         return checks
 
-    async def settled(self) -> bool:
-        """Whether every recorded fact is published and every heard event is handled."""
-        if self.relay is not None and not await self.relay.all_out():
-            return False
-        return not self.handlers or await self.group.settled()
+    async def standing(self) -> Standing:
+        """Facts recorded, and whether they are all published and every heard event is handled."""
+        recorded = await self._recorded()
+        settled = self.relay is None or await self.relay.all_out()
+        settled = settled and (not self.handlers or await self.group.settled())
+        # What was heard between the two counts may have recorded something that nobody has published yet.
+        return Standing(recorded, settled and await self._recorded() == recorded)
 
-    async def run_jobs(self) -> int:
-        """Runs every job once, now, and returns how many facts the service has recorded so far (a measure of activity).
-
-        Raises RuntimeError naming the jobs that failed.
-        """
+    async def run_jobs(self) -> None:
+        """Runs every job once, now. Raises JobsFailed naming those that failed."""
         for job in self.jobs:
             await self._run(job)
         if self._job_failed:
-            raise RuntimeError(f"{self.name}: failing jobs: {', '.join(sorted(self._job_failed))}")
+            raise JobsFailed(f"{self.name}: failing jobs: {', '.join(sorted(self._job_failed))}")
+
+    async def _recorded(self) -> int:
         async with self.database.read() as tx:
             newest: int | None = (await tx.execute(select(func.max(tables.outbox.c.id)))).scalar()
             return newest or 0

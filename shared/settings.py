@@ -40,6 +40,7 @@ class Settings(BaseSettings):
     max_import_bytes: int = Field(default=20 << 20, description="largest file to import, in bytes")
     request_seconds: float = Field(default=60, description="a request that takes longer is given up with 503")
     stop_seconds: float = Field(default=10, description="a graceful stop gives up after this")
+    stuck_seconds: float = Field(default=120, ge=1, description="a loop that stands still so long ends its process")
     log_level: str = "INFO"
 
     @classmethod
