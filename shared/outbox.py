@@ -147,6 +147,10 @@ _TAKE_LOCK = text("SELECT pg_try_advisory_lock(:number)")
 _END_WHEN_SILENT = text(f"SET idle_session_timeout = {int(HELD_IDLE_S * 1000)}")
 
 
+class _LockLost(Exception):
+    """The session that held the lock has ended; SQLAlchemy would go on with a new one, without the lock."""
+
+
 class Relay:
     """Publishes one service's facts in the order of their ids, at least once. One relay a service is active at a time."""
 
@@ -169,7 +173,7 @@ class Relay:
                 try:
                     async with self._alone():
                         await self._publish_all()
-                except (BusError, OSError, DBAPIError, PoolTimeout) as error:
+                except (BusError, OSError, DBAPIError, PoolTimeout, _LockLost) as error:
                     delay = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(self._failures, 10))
                     self._failures += 1
                     RELAY_FAILURES.labels(self._service).inc()
@@ -264,7 +268,7 @@ class Relay:
 
     async def _touch(self) -> None:
         """Lets PostgreSQL know that this relay lives, also while a send takes long. Ends when the session has: then so does the lock."""
-        with suppress(DBAPIError, OSError):
+        with suppress(DBAPIError, OSError, _LockLost):
             while True:
                 await asyncio.sleep(TOUCH_S)
                 async with self._connection(self._database.write) as tx:
@@ -280,4 +284,6 @@ class Relay:
                 yield tx
         else:
             async with self._turn:
+                if self._held.invalidated:
+                    raise _LockLost
                 yield self._held
