@@ -158,12 +158,12 @@ def test_what_a_library_logs_is_a_line_of_json_without_numbers_of_people(monkeyp
     monkeypatch.setattr("sys.stderr", out)
     try:
         observability.configure_logs()
-        logging.getLogger("aiokafka").warning("no answer of %s", "19900123456")
-        logging.getLogger("aiokafka").info("not said")
+        logging.getLogger("uvicorn.error").warning("no answer of %s", "19900123456")
+        logging.getLogger("uvicorn.error").info("not said")
     finally:
         structlog.configure(**before)
         logging.getLogger().handlers = handlers
     (line,) = out.getvalue().splitlines()
     entry = json.loads(line)
-    assert (entry["event"], entry["library"], entry["level"]) == ("library", "aiokafka", "warning")
+    assert (entry["event"], entry["library"], entry["level"]) == ("library", "uvicorn.error", "warning")
     assert entry["said"] == "no answer of [number]"
