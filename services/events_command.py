@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -18,6 +19,16 @@ events_app.add_typer(dlq_app, name="dlq")
 Service = Annotated[str, typer.Argument(help="registry, funds, assessment or notify")]
 Actor = Annotated[str, typer.Option(help="who does this; it is kept")]
 Reason = Annotated[str, typer.Option(help="why; it is kept")]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Only warnings, on standard error; refusals in one line."""
+    from shared.observability import configure_logs
+
+    configure_logs("WARNING")
+    with databases_in_hand():
+        yield
 
 
 @events_app.command("list")
@@ -50,7 +61,7 @@ def dlq_list(
     """List dead and parked events. A parked one waits behind the dead one of its key."""
     from services import deadletters
 
-    with databases_in_hand():
+    with _quietly():
         letters = asyncio.run(deadletters.everywhere(home, service))
     for name, letter in letters:
         kind, at = letter.headers.get("ce_type", "?"), letter.at.isoformat()
@@ -66,7 +77,7 @@ def dlq_show(service: Service, id: int, home: Home = HOME) -> None:
     """Show one: where it came from, why it stopped, its envelope, and its body by fields: of their values only ids and areas."""
     from services import deadletters
 
-    with databases_in_hand():
+    with _quietly():
         shown = asyncio.run(deadletters.show(home, service, id))
     for name, value in shown:
         out.print(f"{name:<14} {value}", highlight=False, markup=False)
@@ -80,7 +91,7 @@ def dlq_retry(service: Service, id: int, actor: Actor, home: Home = HOME) -> Non
     """
     from services import deadletters
 
-    with databases_in_hand():
+    with _quietly():
         count, letter = asyncio.run(deadletters.retry(home, service, id, actor))
     out.print(f"{count} handled")
     if letter is not None:
@@ -95,7 +106,7 @@ def dlq_discard(service: Service, id: int, actor: Actor, reason: Reason, home: H
     """
     from services import deadletters
 
-    with databases_in_hand():
+    with _quietly():
         count = asyncio.run(deadletters.discard(home, service, id, actor, reason))
     out.print(f"discarded, {count} parked behind it handled")
 
@@ -125,7 +136,7 @@ def replay(
     if offset is not None and partition is None:
         raise fail("--offset needs --partition", 2)
     choice = Choice(topic, since.replace(tzinfo=since.tzinfo or UTC) if since else None, partition, offset)
-    with databases_in_hand():
+    with _quietly():
         try:
             became = asyncio.run(deadletters.replay(home, service, choice, actor=actor, reason=reason, dry_run=dry_run))
         except (Stalled, TooManyDeadLetters) as error:

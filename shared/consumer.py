@@ -371,7 +371,10 @@ class Group:
     async def _bury(self, record: Record, error: Exception, tries: int) -> None:
         now = self.clock.now()
         async with self.database.write() as tx:
-            await dead_letters.enter(tx, self.name, record, state=DEAD, error=_kind(error), tries=tries, at=now)
+            new = await dead_letters.enter(tx, self.name, record, state=DEAD, error=_kind(error), tries=tries, at=now)
+        if not new:
+            self._count({KNOWN: 1})
+            return
         self._recent.append(True)
         self._count({DEAD: 1})
         self._after_commit()

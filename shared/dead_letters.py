@@ -97,6 +97,13 @@ async def read_dead(tx: AsyncConnection, group: str, id: int) -> DeadLetter:
     return DeadLetter(*row)
 
 
+async def is_known(tx: AsyncConnection, group: str, record: Record) -> bool:
+    """Whether this very record is a letter of the group, in any state."""
+    c = dead_letter.c
+    mine = (c.group == group) & (c.topic == record.topic) & (c.partition == record.partition)
+    return await tx.scalar(select(c.id).where(mine, c.offset == record.offset)) is not None
+
+
 async def parked_behind(tx: AsyncConnection, letter: DeadLetter) -> int:
     """How many of its key wait for it."""
     c = dead_letter.c
@@ -149,8 +156,11 @@ async def hold_still(tx: AsyncConnection, group: str) -> None:
 
 async def enter(
     tx: AsyncConnection, group: str, record: Record, *, state: str, error: str, tries: int, at: datetime
-) -> None:
-    """Keeps a record that was not taken, and records it for the group's dead-letter topic. A redelivered one is there already."""
+) -> bool:
+    """Keeps a record that was not taken, and records it for the group's dead-letter topic.
+
+    False for one that is there already: it was redelivered or replayed, and may be decided on by now.
+    """
     row = {
         "group": group,
         "topic": record.topic,
@@ -165,8 +175,10 @@ async def enter(
         "tries": tries,
         "at": at,
     }
-    if (await tx.execute(insert_ignoring(tx, dead_letter), row)).rowcount:
-        await tx.execute(outbox.insert(), _forwarded(row))
+    if not (await tx.execute(insert_ignoring(tx, dead_letter), row)).rowcount:
+        return False
+    await tx.execute(outbox.insert(), _forwarded(row))
+    return True
 
 
 def _forwarded(row: Mapping[str, Any]) -> dict[str, Any]:

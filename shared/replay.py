@@ -187,10 +187,12 @@ async def _would(group: Group, records: list[Record]) -> Counter[str]:
                 try:
                     heard.append(read(record)[1].id)
                 except Unreadable:
-                    became[DEAD] += 1
+                    decided = await dead_letters.is_known(tx, group.name, record)
+                    became[KNOWN if decided else DEAD] += 1
         before = await known(tx, group.name, heard)
-    became[KNOWN] = sum(id in before for id in heard)
-    became[TAKEN] = len(heard) - became[KNOWN]
+    new = len(set(heard) - before)
+    became[TAKEN] += new
+    became[KNOWN] += len(heard) - new
     return became
 
 
