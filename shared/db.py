@@ -2,15 +2,12 @@
 
 import asyncio
 import re
-import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
-from uuid import UUID
 
-import asyncpg
 import orjson
 from sqlalchemy import (
     ARRAY,
@@ -35,13 +32,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError, DisconnectionError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.schema import Table
-from sqlalchemy.util import await_only, greenlet_spawn
 
 from shared import faults, sqlite_inline
+from shared.lookups import Lookups, PostgresLookups, SqliteLookups
 from shared.scope import Area
 
 assert sqlite_inline  # registers sqlite+inline
@@ -198,18 +194,24 @@ class Database:
         self.service = service
         self.url = _driver(url)
         self.sqlite = self.url.startswith("sqlite")
-        self._spare: PoolProxiedConnection | None = None
+        self._lookups: Lookups
         if self.sqlite:
             self._writer = _sqlite_engine(self.url, pool_size=1, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(self.url, pool_size=5, begin="BEGIN", pragmas=("query_only=ON",))
+            self._lookups = SqliteLookups(self._reader)
         else:
             name = application or f"daohu-{service}"
-            self._writer = _postgres_engine(self.url, pools[1], name, command_s)
+            connect = {
+                "timeout": CONNECT_S,
+                "command_timeout": command_s,
+                "server_settings": {"application_name": name, **SESSION},
+            }
+            self._writer = _postgres_engine(self.url, pools[1], connect)
+            self._lookups = PostgresLookups(self.url, connect)
             self._reader = _postgres_engine(
                 self.url,
                 pools[0],
-                name,
-                command_s,
+                connect,
                 isolation_level="REPEATABLE READ",
                 execution_options={"postgresql_readonly": True},
             )
@@ -225,37 +227,8 @@ class Database:
             yield connection
 
     async def look_up(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
-        """The first row of one statement, run by the driver itself and outside any transaction: it sees one state anyway.
-
-        For the few routes read all day: SQLAlchemy's connection, transaction and statement cost them more than the database does.
-        Values stand at `$1`, `$2` … Raises DBAPIError.
-        """
-
-        try:
-            if self.sqlite:
-                plain = [value.hex if isinstance(value, UUID) else value for value in values]
-                return (await self._spared()).execute(_numbered(statement), plain).fetchone()  # type: ignore[no-any-return]
-            return await greenlet_spawn(self._fetch_row, statement, values)
-        except (self._reader.dialect.loaded_dbapi.Error, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise DBAPIError(statement, None, error, hide_parameters=True) from error
-
-    async def _spared(self) -> sqlite3.Cursor:
-        """A reading connection that look-ups keep: on SQLite each is over before anybody else has the loop again."""
-        if self._spare is None:
-            self._spare = await greenlet_spawn(self._reader.sync_engine.pool.connect)
-        driver: Any = self._spare.driver_connection
-        return sqlite3.Cursor(driver)
-
-    def _fetch_row(self, statement: str, values: Sequence[Any]) -> Any:
-        connection = self._reader.sync_engine.pool.connect()
-        driver: Any = connection.driver_connection
-        try:
-            found = await_only(driver.fetchrow(statement, *values))
-        except BaseException:
-            connection.invalidate()
-            raise
-        connection.close()
-        return found
+        """The first row of one statement outside any transaction; its values stand at `$1`, `$2` … Raises DBAPIError."""
+        return await self._lookups.row(statement, values)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -271,17 +244,9 @@ class Database:
         return {name: (pool.checkedout(), pool.size()) for name, pool in pools.items()}
 
     async def close(self) -> None:
-        if self._spare is not None:
-            await greenlet_spawn(self._spare.close)
-            self._spare = None
+        await self._lookups.close()
         await self._reader.dispose()
         await self._writer.dispose()
-
-
-@cache
-def _numbered(statement: str) -> str:
-    """`$1` as SQLite writes it: `?1`."""
-    return re.sub(r"\$(?=\d)", "?", statement)
 
 
 def _driver(url: str) -> str:
@@ -290,17 +255,13 @@ def _driver(url: str) -> str:
     return re.sub(r"^sqlite://", "sqlite+inline://", url)
 
 
-def _postgres_engine(url: str, pool_size: int, name: str, command_s: float | None, **given: Any) -> AsyncEngine:
+def _postgres_engine(url: str, pool_size: int, connect: dict[str, Any], **given: Any) -> AsyncEngine:
     engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=POOL_WAIT_S,
-        connect_args={
-            "timeout": CONNECT_S,
-            "command_timeout": command_s,
-            "server_settings": {"application_name": name, **SESSION},
-        },
+        connect_args=connect,
         **PRIVATE,
         **JSON_CODEC,
         **given,
