@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -10,13 +11,19 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from shared import kafka as kafka_module
-from shared import kafka_cluster
+from shared import tables
 from shared.bus import BusError, Consumer, Message, Record
+from shared.db import Database
+from shared.events.base import Envelope
+from shared.events.registry import DivisionRecorded
 from shared.ids import new_id
 from shared.kafka import KafkaBus
+from shared.outbox import Fact, Relay, append
+from shared.scope import Level
 from tests.servers.kafka import Kafka
 
 ROOT = Path(__file__).parents[2]
+TOWN = "610926100000"
 KEYS = 20
 DEADLINE_S = 90.0
 """A killed broker checks its log before it is back."""
@@ -120,15 +127,16 @@ async def test_a_broker_killed_under_load_loses_nothing_and_nobody_exits(
 async def test_a_commit_that_found_no_broker_is_made_when_it_is_back(
     bus: KafkaBus, own_kafka: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_module, "COMMIT_S", 0.5)
     await bus.producer().send([Message(topic, f"key-{n}", b"%d" % n) for n in range(20)])
     consumer = bus.consumer("g", [topic])
     records: list[Record] = []
     while len(records) < 20:
         records += await consumer.poll(100, DEADLINE_S)
     own_kafka.stop()
+    monkeypatch.setattr(kafka_module, "COMMIT_S", 0.5)
     with pytest.raises(BusError):
         await consumer.commit({r.tp: r.offset + 1 for r in records})
+    monkeypatch.setattr(kafka_module, "COMMIT_S", DEADLINE_S)
     await asyncio.to_thread(own_kafka.start)
     again: list[Record] = []
     await all_caught_up(consumer, again)
@@ -138,9 +146,9 @@ async def test_a_commit_that_found_no_broker_is_made_when_it_is_back(
 async def test_a_send_without_a_broker_is_refused_in_time_and_the_next_one_goes(
     bus: KafkaBus, own_kafka: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka_module, "SEND_S", 1.0)
     producer, other = bus.producer(), bus.producer()
     await producer.send([Message(topic, "k", b"1")])
+    monkeypatch.setattr(kafka_module, "SEND_S", 1.0)
     own_kafka.stop()
     for each in (producer, other):  # one that was connected, one that never was
         with pytest.raises(BusError):
@@ -154,15 +162,60 @@ async def test_a_send_without_a_broker_is_refused_in_time_and_the_next_one_goes(
     assert first_seen(seen) == {"k": [1, 2, 3]}
 
 
+async def test_while_the_broker_is_away_the_outbox_grows_and_then_everything_arrives(
+    own_kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_module, "SEND_S", 3.0)
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}", service="registry")
+    async with database.write() as tx:
+        await tx.run_sync(tables.metadata.create_all)
+    bus = KafkaBus(own_kafka.bootstrap_servers)
+    await bus.start()
+    await bus.create_topics([DivisionRecorded.topic])
+    relay = Relay(database, bus, "registry")
+    running = asyncio.create_task(relay.run())
+    await record(database, range(10))
+    await until(relay.all_out)
+    own_kafka.stop()
+    await record(database, range(10, 700))
+    assert await relay.unpublished() == 690
+    await asyncio.to_thread(own_kafka.start)
+    await until(relay.all_out)
+    await relay.stop()
+    await running
+    seen: list[Record] = []
+    await all_caught_up(bus.consumer("g", [DivisionRecorded.topic]), seen)
+    versions = dict.fromkeys(int(r.headers["ce_aggregateversion"]) for r in seen)
+    assert list(versions) == list(range(700))
+    await bus.stop()
+    await database.close()
+
+
+async def record(database: Database, versions: range) -> None:
+    """Facts of one town, in one transaction."""
+    event = DivisionRecorded(code=TOWN, name="name", level=Level.TOWN)
+    facts = [
+        Fact(
+            event,
+            Envelope(
+                id=new_id(), type=event.type_name, source="/daohu/registry", subject=event.key,
+                time=datetime(2016, 11, 1, 1, tzinfo=UTC), division=TOWN, actor="tester", aggregate_version=n,
+            ),
+        )
+        for n in versions
+    ]  # fmt: skip
+    async with database.write() as tx:
+        await append(tx, facts)
+
+
 async def test_a_broker_that_stands_still_holds_nobody_up_for_ever(
     bus: KafkaBus, own_kafka: Kafka, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("SEND_S", "COMMIT_S"):
-        monkeypatch.setattr(kafka_module, name, 1.0)
-    monkeypatch.setattr(kafka_cluster, "ASK_S", 1.0)
     producer, consumer = bus.producer(), bus.consumer("g", [topic])
     await producer.send([Message(topic, "k", b"1")])
     [record] = await consumer.poll(10, DEADLINE_S)
+    for name in ("SEND_S", "COMMIT_S"):
+        monkeypatch.setattr(kafka_module, name, 1.0)
     own_kafka.pause()
     try:
         async with asyncio.timeout(DEADLINE_S / 3):
@@ -175,7 +228,8 @@ async def test_a_broker_that_stands_still_holds_nobody_up_for_ever(
             assert (await bus.health()).startswith("waiting for Kafka")
     finally:
         own_kafka.resume()
-    monkeypatch.setattr(kafka_module, "SEND_S", DEADLINE_S)
+    for name in ("SEND_S", "COMMIT_S"):
+        monkeypatch.setattr(kafka_module, name, DEADLINE_S)
     await producer.send([Message(topic, "k", b"2")])
     seen = [record]
     await all_caught_up(consumer, seen)
