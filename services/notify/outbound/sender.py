@@ -6,7 +6,7 @@ out is never simply sent again: first the gateway is asked for evidence. Source:
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from opentelemetry.trace import SpanKind
 
@@ -15,7 +15,6 @@ from services.notify.outbound import store
 from services.notify.outbound.gateway import Gateway, Message, Outcome, Unknown, submit_guarded
 from services.notify.outbound.store import Prompt
 from shared import faults
-from shared.clock import Clock, SystemClock
 from shared.metrics import SMS_CALLS
 from shared.service import Service
 
@@ -36,13 +35,10 @@ class Pace:
 
 
 class Sender:
-    """Sends what is planned through one gateway. `machine` measures leases; the county's clock does not."""
+    """Sends what is planned through one gateway. The database's clock measures leases, the same for all senders."""
 
-    def __init__(
-        self, service: Service, gateway: Gateway, *, pace: Pace | None = None, machine: Clock | None = None
-    ) -> None:
-        self.service, self.gateway = service, gateway
-        self.pace, self.machine = pace or Pace(), machine or SystemClock()
+    def __init__(self, service: Service, gateway: Gateway, *, pace: Pace | None = None) -> None:
+        self.service, self.gateway, self.pace = service, gateway, pace or Pace()
 
     async def run(self) -> None:
         """Sends all that may be sent now, and waits a lease's time for what other senders have in hand or left behind."""
@@ -61,11 +57,8 @@ class Sender:
 
     async def _send_some(self) -> bool:
         """One batch: claimed in one transaction, called without any, written down in one. Whether there was something to send."""
-        now = self.machine.now()
         async with self.service.work() as work:
-            claimed = await prompts.claim(
-                work, machine_now=now, lease_until=now + self.pace.lease, limit=self.pace.batch
-            )
+            claimed = await prompts.claim(work, lease=self.pace.lease, limit=self.pace.batch)
         outcomes = [(prompt, await self._call(prompt, message)) for prompt, message in claimed]
         if not claimed:
             return False
@@ -74,18 +67,25 @@ class Sender:
                 if outcome is None:
                     await prompts.release(work, prompt)
                 else:
-                    await prompts.settle(work, prompt, outcome, retry_at=self._retry_at(prompt))
+                    await prompts.settle(work, prompt, outcome, retry_in=self.pace.first_retry * (1 << prompt.attempt))
         return True
 
     async def _call(self, prompt: Prompt, message: Message) -> Outcome | None:
-        """Calls the gateway, unless the lease could end before the call does: None then, and nothing was sent."""
+        """Calls the gateway, unless the lease could end before the call does: None then, and nothing was sent.
+
+        The call's time runs from before the lease is looked at: however long the answer takes, the lease outlasts the call.
+        """
+        loop = asyncio.get_running_loop()
         faults.point("notify", "gateway_before_call")
+        given_up = loop.time() + self.pace.call.total_seconds()
         async with self.service.database.read() as tx:
-            if not await store.is_mine(tx, prompt, until=self.machine.now() + self.pace.call):
+            if not await store.is_mine(tx, prompt, until=await store.lease_now(tx) + self.pace.call):
                 return None
+        if loop.time() >= given_up:
+            return None
         try:
             with self.service.spans.span("submit SMS", kind=SpanKind.CLIENT):
-                async with asyncio.timeout(self.pace.call.total_seconds()):
+                async with asyncio.timeout_at(given_up):
                     outcome = await submit_guarded(self.gateway, message)
         except Exception as error:  # whatever happened out there, the message may have gone out
             self.service.log.warning("gateway_failed", error=type(error).__name__)
@@ -94,13 +94,11 @@ class Sender:
         faults.point("notify", "gateway_after_call")
         return outcome
 
-    def _retry_at(self, prompt: Prompt) -> datetime:
-        return self.machine.now() + self.pace.first_retry * (1 << prompt.attempt)
-
     async def _look_for_evidence(self) -> None:
         """Prompts whose sender did not come back: the gateway is asked, outside of any transaction, then the answer written down."""
         async with self.service.database.read() as tx:
-            stranded = await store.stranded(tx, before=self.machine.now() - self.pace.grace, limit=self.pace.batch)
+            before = await store.lease_now(tx) - self.pace.grace
+            stranded = await store.stranded(tx, before=before, limit=self.pace.batch)
         for prompt in stranded:
             try:
                 # In this order: what arrives between the two questions is then still found, or the gateway is not idle.

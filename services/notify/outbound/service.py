@@ -1,7 +1,7 @@
 """Use cases of prompts: claim, settle, look for evidence, receive receipts, decide."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from typing import Any
 from uuid import UUID
@@ -28,16 +28,13 @@ from shared.work import Work
 _STEP = {Campaign.WEEKLY: 1, Campaign.REMINDER: 2}
 
 
-async def claim(
-    work: Work, *, machine_now: datetime, lease_until: datetime, limit: int
-) -> list[tuple[Prompt, Message]]:
+async def claim(work: Work, *, lease: timedelta, limit: int) -> list[tuple[Prompt, Message]]:
     """Takes planned prompts for this sender: `sending` and the attempt are committed before the gateway hears of them.
-
-    Leases are measured by the machine's clock, not by the county's.
 
     Who has opted out since, or has no phone any more, is not claimed.
     """
-    prompts = await store.claimable(work.tx, now=work.now, machine_now=machine_now, limit=limit)
+    now = await store.lease_now(work.tx)
+    prompts = await store.claimable(work.tx, now=work.now, lease_now=now, limit=limit)
     people = {prompt.cadre_no for prompt in prompts}
     known = await contact_store.contacts_of(work.tx, people, EVERYWHERE)
     phones = await contact_store.phones_of(work.tx, people, EVERYWHERE)
@@ -50,7 +47,7 @@ async def claim(
         if standing.state is not State.PLANNED:
             await store.move(work.tx, prompt, standing)
             continue
-        await store.move(work.tx, prompt, Standing(State.SENDING), attempt=prompt.attempt + 1, lease_until=lease_until)
+        await store.move(work.tx, prompt, Standing(State.SENDING), attempt=prompt.attempt + 1, lease_until=now + lease)
         mine = await store.find(work.tx, prompt.id, EVERYWHERE)
         assert mine is not None
         phone = contacts.open_phone(work, phones[prompt.cadre_no])
@@ -63,8 +60,8 @@ async def release(work: Work, prompt: Prompt) -> None:
     await _move(work, prompt, Standing(State.PLANNED), attempt=prompt.attempt - 1, lease_until=None)
 
 
-async def settle(work: Work, prompt: Prompt, outcome: Outcome, *, retry_at: datetime) -> None:
-    """Writes down what the gateway answered; a passing refusal is tried again from `retry_at` (machine's clock) on.
+async def settle(work: Work, prompt: Prompt, outcome: Outcome, *, retry_in: timedelta) -> None:
+    """Writes down what the gateway answered; a passing refusal is tried again after `retry_in`.
 
     An ambiguous answer changes nothing: evidence is looked for when the lease has run out.
     """
@@ -74,6 +71,7 @@ async def settle(work: Work, prompt: Prompt, outcome: Outcome, *, retry_at: date
         case Rejected(permanent=True, reason=reason):
             await _move(work, prompt, Standing(State.FAILED, reason))
         case Rejected():
+            retry_at = await store.lease_now(work.tx) + retry_in
             await _move(work, prompt, domain.after_not_sent(attempt=prompt.attempt), lease_until=retry_at)
         case _:
             pass

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.notify.outbound.domain import OPEN, Reason, Receipt, Standing, State
 from services.notify.tables import metadata
 from services.notify.weeks.domain import Campaign, Occurrence
+from shared.clock import SystemClock
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.ids import new_id
 from shared.scope import Area
@@ -51,7 +52,7 @@ prompts = Table(
     Column("text", Text, nullable=False),
     Column("closes_at", Instant, nullable=False),
     Column("attempt", Integer, nullable=False, info={"volatile": True}),
-    # Until when a sender has it, or before when it is not tried again: by the machine's clock, the others by the county's.
+    # Until when a sender has it, or before when it is not tried again: by `lease_now`, the others by the county's clock.
     Column("lease_until", Instant),
     Column("planned_at", Instant, nullable=False),
     Column("sent_at", Instant),
@@ -165,12 +166,23 @@ async def any_planned(tx: AsyncConnection, campaign: Campaign, week: str, county
     return bool((await tx.execute(query)).scalar_one())
 
 
-async def claimable(tx: AsyncConnection, *, now: datetime, machine_now: datetime, limit: int) -> list[Prompt]:
+async def lease_now(tx: AsyncConnection) -> datetime:
+    """What leases are measured by: one clock for all senders, which goes on when the county's stands still.
+
+    On PostgreSQL the server's, so that the clocks of machines may differ; an SQLite database belongs to one machine.
+    """
+    if tx.dialect.name != "postgresql":
+        return SystemClock().now()
+    now: datetime = (await tx.execute(select(func.clock_timestamp()))).scalar_one()
+    return now
+
+
+async def claimable(tx: AsyncConnection, *, now: datetime, lease_now: datetime, limit: int) -> list[Prompt]:
     """Planned prompts whose time has not passed, locked against other senders (PostgreSQL; SQLite has one writer)."""
     c = prompts.c
     query = (
         select(prompts)
-        .where(c.state == State.PLANNED, c.closes_at > now, c.lease_until.is_(None) | (c.lease_until <= machine_now))
+        .where(c.state == State.PLANNED, c.closes_at > now, c.lease_until.is_(None) | (c.lease_until <= lease_now))
         .order_by(c.week, c.campaign, c.cadre_no)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -191,7 +203,7 @@ async def closed_but_open(tx: AsyncConnection, *, now: datetime) -> list[Prompt]
 
 
 async def stranded(tx: AsyncConnection, *, before: datetime, limit: int) -> list[Prompt]:
-    """Prompts whose sender let its lease run out before an instant of the machine's clock."""
+    """Prompts whose sender let its lease run out before an instant of `lease_now`."""
     c = prompts.c
     query = (
         select(prompts)
