@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack, contextmanager, nullcontext
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+import uvloop
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services import catalogue, rounds
+from services.catalogue import Part
 from services.serving import config, settle_memory
 from shared import keys, migrate
 from shared.app import problem
@@ -69,15 +70,8 @@ def run(name: str, listen: Callable[[], socket.socket], **given: Any) -> int:
     part = catalogue.part(name)
     settings = part.settings.of(**given)
     _require(settings)
-    bus = KafkaBus(
-        settings.kafka_bootstrap_servers, replicas=settings.topic_replicas, client_id=f"daohu-{name}-{settings.role}"
-    )
-    app = part.create_app(settings, bus)
-    if settings.clock == "movable" and app.state.service.works:
-        app.router.routes.extend(rounds.router(app.state.service).routes)
-    settle_memory()
-    with asyncio.Runner(loop_factory=config(app).get_loop_factory()) as runner:
-        return runner.run(_live(app, bus, listen()))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_live(part, settings, listen()))
 
 
 def _require(settings: Settings) -> None:
@@ -94,13 +88,19 @@ def _require(settings: Settings) -> None:
         )
 
 
-async def _live(app: FastAPI, bus: Bus, listening: socket.socket) -> int:
+async def _live(part: Part, settings: Settings, listening: socket.socket) -> int:
+    name = f"daohu-{settings.service}-{settings.role}"
+    bus = KafkaBus(settings.kafka_bootstrap_servers, replicas=settings.topic_replicas, client_id=name)
+    app = part.create_app(settings, bus)
     service: Service = app.state.service
+    if settings.clock == "movable" and service.works:
+        app.router.routes.extend(rounds.router(service).routes)
+    settle_memory()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     door = Door(app, service.name)
-    graceful = max(1, int(service.settings.stop_seconds / 2))  # the other half is the loops'
+    graceful = max(1, int(settings.stop_seconds / 2))  # the other half is the loops'
     server = _Server(config(door, lifespan="off", timeout_graceful_shutdown=graceful))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.database.close)
@@ -115,7 +115,7 @@ async def _live(app: FastAPI, bus: Bus, listening: socket.socket) -> int:
                 await bus.start()
             async with app.router.lifespan_context(app):
                 door.open = True
-                service.log.info("serving", role=service.settings.role)
+                service.log.info("serving", role=settings.role)
                 await _first(asked.wait(), service.failed.wait(), asyncio.shield(serving))
                 await _end(server, serving)  # requests in hand are answered before anything they stand on closes
         except NotPrepared as refusal:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import metrics
 from shared.auth import TokenMiddleware
 from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, TooLarge, Unavailable
+from shared.failures import place_of
 from shared.http import Directory
 from shared.observed import Observed, route_of
 from shared.service import Service
@@ -168,7 +169,9 @@ def _database_refusal(error: Exception) -> Refusal:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    request.app.state.service.log.error("request_failed", route=route_of(request.scope), error=type(error).__name__)
+    request.app.state.service.log.error(
+        "request_failed", route=route_of(request.scope), error=type(error).__name__, where=place_of(error)
+    )
     refusal = Refusal("A fault of ours; it is on record. Repeat with the same Idempotency-Key: nothing is done twice.")
     refusal.status, refusal.code = 500, "internal"
     return problem(refusal)

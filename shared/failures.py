@@ -1,6 +1,7 @@
 """What a failure means: whether it may pass by itself, how long to wait, and its name without anybody's data."""
 
 import random
+from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -10,6 +11,8 @@ from shared.errors import Refusal
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.05, 5.0
 """Between tries: first, then double each time, at most; jittered."""
+
+_HOUSE = Path(__file__).parent.parent
 
 _SQLITE_PASSING = {5, 6, 7, 9, 10, 13, 14, 15}
 """BUSY LOCKED NOMEM INTERRUPT IOERR FULL CANTOPEN PROTOCOL. The plain ERROR (1) is a wrong statement: it does not pass."""
@@ -37,6 +40,17 @@ def backoff(failures: int) -> float:
     """Seconds to wait after so many failures in a row."""
     full: float = min(BACKOFF_MAX_S, BACKOFF_FIRST_S * 2 ** min(failures - 1, 10))
     return full * random.uniform(0.5, 1.0)  # noqa: S311 (jitter)
+
+
+def place_of(error: BaseException) -> str:
+    """Where in our own code it was raised: file and line, no values."""
+    place, step = "", error.__traceback__
+    while step is not None:
+        path = Path(step.tb_frame.f_code.co_filename)
+        if path.is_relative_to(_HOUSE) and "site-packages" not in path.parts:
+            place = f"{path.relative_to(_HOUSE)}:{step.tb_lineno}"
+        step = step.tb_next
+    return place
 
 
 def name_of(error: Exception) -> str:

@@ -17,6 +17,7 @@ from shared.clock import Clock, MovableClock, SystemClock
 from shared.consumer import Group, Handler
 from shared.db import Database
 from shared.events.base import Envelope
+from shared.failures import place_of
 from shared.looks import OwnLook, looks_of
 from shared.metrics import JOB_FAILURES, JOB_SUCCESS
 from shared.observability import log
@@ -199,7 +200,7 @@ class Service:
             except Exception as error:  # a job is tried again; meanwhile readiness names it
                 self._job_failed.add(job.name)
                 JOB_FAILURES.labels(self.name, job.name).inc()
-                self.log.error("job_failed", job=job.name, error=type(error).__name__)
+                self.log.error("job_failed", job=job.name, error=type(error).__name__, where=place_of(error))
 
     async def _repeat(self, job: Job) -> None:
         """Runs a job now, then every `every_s` seconds, and at once when a movable clock has moved."""
@@ -216,7 +217,7 @@ class Service:
         try:
             await loop()
         except Exception as error:
-            self.log.critical("loop_ended", error=type(error).__name__)
+            self.log.critical("loop_ended", error=type(error).__name__, where=place_of(error))
             self.failed.set()
             raise
 
