@@ -1,6 +1,6 @@
 """Many rows with one statement: PostgreSQL takes a column as an array and unnests it, SQLite runs one statement a row.
 
-On PostgreSQL that writes a row in half the time of a statement a row (docs/decisions/0015-dead-letters-and-batches.md);
+On PostgreSQL that is up to 1.9 times as fast as a statement a row (docs/decisions/0015-dead-letters-and-batches.md);
 hundreds of new rows go in by COPY, which costs the server half of that again.
 """
 
