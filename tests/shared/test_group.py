@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,12 +13,14 @@ from sqlalchemy import delete, select
 
 from shared import tables
 from shared.bus import Bus, LocalBus, Record
+from shared.clock import SystemClock
 from shared.consumer import KNOWN, PASSED, TAKEN
 from shared.dead_letters import DEAD, PARKED, list_dead
 from shared.ids import new_id
 from shared.kafka import KafkaBus
 from shared.outbox import Relay
 from shared.replay import Choice, NothingToReplay, preview, replay
+from shared.retention import SEEN
 from shared.topics import dead_letter_topic
 
 DEADLINE_S = 60.0
@@ -251,3 +253,18 @@ async def test_what_nobody_here_listens_to_is_passed_over(desk: Desk) -> None:
     await settle(desk)
     assert +await preview(desk.group, Choice()) == {PASSED: 1, KNOWN: 1}
     assert +await replay(desk.group, Choice(), actor="person", reason="a test") == {PASSED: 1, KNOWN: 1}
+
+
+async def test_records_as_old_as_the_inboxs_memory_are_never_replayed(tmp_path: Path) -> None:
+    class Then(SystemClock):
+        def now(self) -> datetime:
+            return super().now() - SEEN
+
+    bus = LocalBus(tmp_path / "bus.db", clock=Then())
+    async with new_desk(f"sqlite:///{tmp_path / 'x.db'}", bus) as desk:
+        await desk.send("a")
+        await settle(desk)
+        await forget(desk, *[UUID(record.headers["ce_id"]) for record in await read(desk, desk.kind.topic, 1)])
+        with pytest.raises(NothingToReplay):
+            await replay(desk.group, Choice(), actor="person", reason="a test")
+        assert await desk.effects() == ["a"]
