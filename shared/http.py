@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope, Send
 
-from shared import idempotency
+from shared import idempotency, telemetry
 from shared.errors import FieldError, Forbidden, Malformed, PreconditionRequired, Stale, Unauthenticated
 from shared.roles import Caller, Role
 from shared.work import NOBODY, Glance, Work
@@ -196,7 +196,8 @@ async def request_hash(request: Request) -> bytes:
     Without the area a program that serves two towns would give the one the answer kept for the other.
     """
     area = ",".join(request.state.caller.area.prefixes)
-    head = f"{request.method} {request.url.path}?{request.url.query} {area}\n".encode()
+    scope = request.scope  # `request.url` would put the whole address together first
+    head = f"{scope['method']} {scope['path']}?{scope['query_string'].decode('latin-1')} {area}\n".encode()
     return hashlib.sha256(head + await request.body()).digest()
 
 
@@ -223,7 +224,8 @@ WorkDep = Annotated[Work, Depends(_work)]
 
 async def _glance(request: Request) -> Glance:
     service, caller = request.app.state.service, request.state.caller
-    return Glance(service.database, service.name, caller, service.clock, request.headers.get("traceparent"))
+    traceparent = telemetry.current() or request.headers.get("traceparent")
+    return Glance(service.database, service.name, caller, service.clock, traceparent)
 
 
 GlanceDep = Annotated[Glance, Depends(_glance)]

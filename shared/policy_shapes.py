@@ -254,6 +254,7 @@ class Templates(Shape):
     weekly_prompt: Template
     reminder: Template
     report_received: Template
+    paid_last_week: Template | None = None
 
 
 SHAPES: dict[str, TypeAdapter[Any]] = {

@@ -42,6 +42,11 @@ class _Act:
         return self.caller.area
 
     @property
+    def trace(self) -> str | None:
+        """The traceparent under which this is done: the request's or the event's, else that of the span at work."""
+        return self.traceparent or telemetry.current()
+
+    @property
     def now(self) -> datetime:
         """The instant of this unit of work: the same for everything it writes, however long it takes."""
         if self._now is None:
@@ -67,7 +72,7 @@ class _Act:
                 actor=self.caller.subject,
                 aggregate_version=version,
                 causation_id=self.causation_id,
-                traceparent=self.traceparent or telemetry.current(),
+                traceparent=self.trace,
             ),
         )
 

@@ -45,7 +45,7 @@ class TranchePaid(
     type_name="funds.tranche_paid.v1",
     topic="daohu.funds.project",
     key_field="project_id",
-    consumers=("assessment",),
+    consumers=("assessment", "notify"),
 ):
     """A tranche of a project was paid to households (资金拨付到户)."""
 

@@ -8,6 +8,7 @@ from services.notify.briefs.domain import WEEKS_AHEAD, BriefExists, BriefInUse, 
 from services.notify.briefs.schemas import BriefChange, BriefIn, BriefOut
 from services.notify.outbound import store as prompts
 from services.notify.outbound.text import Language, parts, require_sendable
+from services.notify.payments.domain import LONGEST
 from services.notify.weeks.domain import Campaign, week_after, week_of
 from services.notify.weeks.policy import PromptPolicy
 from shared.errors import NotFound, Stale
@@ -89,7 +90,7 @@ async def _load(work: Work, brief_id: UUID) -> dict[str, Any]:
 def _require_sendable(work: Work, county: str, week: str, tasks: list[str]) -> None:
     policy = PromptPolicy.of(work.policies, county, work.today)
     for language in Language:
-        require_sendable(policy.text(Campaign.WEEKLY, week, tasks, language))
+        require_sendable(policy.text(Campaign.WEEKLY, week, tasks, language, paid=LONGEST))
 
 
 def _out(work: Work, row: dict[str, Any]) -> BriefOut:

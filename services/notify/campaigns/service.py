@@ -14,6 +14,7 @@ from services.notify.outbound import store as prompts
 from services.notify.outbound.domain import OPEN, State
 from services.notify.outbound.store import Fresh, Prompt
 from services.notify.outbound.text import Language
+from services.notify.payments import store as payments
 from services.notify.replies import store as replies
 from services.notify.weeks.domain import (
     WEEKS_BACK,
@@ -56,13 +57,16 @@ async def tick(work: Work) -> None:
 
 
 async def _weekly(work: Work, county: str, occurrence: Occurrence, policy: PromptPolicy) -> None:
-    """Every holder of the wanted posts gets the week's tasks (NTF-001, NTF-002)."""
+    """Every holder of the wanted posts gets the week's tasks (NTF-001, NTF-002), and what was paid the week before."""
     in_post = await _in_post(work, county, occurrence, policy)
     tasks = await briefs.tasks_of(work.tx, county, occurrence.week)
     before = await prompts.of_campaign(work.tx, Campaign.WEEKLY, occurrence.week, county)
     known = await contacts.contacts_of(work.tx, [*in_post, *before], EVERYWHERE)
     round = Round(in_post, known, has_text=tasks is not None)
-    texts = {lang: policy.text(Campaign.WEEKLY, occurrence.week, tasks, lang) for lang in Language} if tasks else {}
+    texts: dict[Language, str] = {}
+    if tasks:
+        paid = await payments.of_week(work.tx, county, week_after(occurrence.week, -1))
+        texts = {lang: policy.text(Campaign.WEEKLY, occurrence.week, tasks, lang, paid=paid) for lang in Language}
     if tasks is None and in_post and occurrence.closes_at > work.now:
         subject = f"{occurrence.week}/{county}"
         await raise_alarm(work, AlarmKind.BRIEF_MISSING, subject, division=county, week=occurrence.week)

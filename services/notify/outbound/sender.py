@@ -9,14 +9,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from opentelemetry.trace import SpanKind
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notify.outbound import service as prompts
 from services.notify.outbound import store
 from services.notify.outbound.gateway import Gateway, Message, Outcome, Unknown, submit_guarded
 from services.notify.outbound.store import Prompt
+from services.notify.payments import store as payments
+from services.notify.weeks.domain import Campaign, week_after
 from shared import faults
 from shared.metrics import SMS_CALLS
 from shared.service import Service
+from shared.telemetry import MAX_LINKS
 
 RECEIPTS_A_ROUND = 200
 """Accepted messages whose receipts are asked for in one go."""
@@ -81,10 +85,15 @@ class Sender:
         async with self.service.database.read() as tx:
             if not await store.is_mine(tx, prompt, until=await store.lease_now(tx) + self.pace.call):
                 return None
+            told = await self._told(tx, prompt)
         if loop.time() >= given_up:
             return None
+        spans = self.service.spans
         try:
-            with self.service.spans.span("submit SMS", kind=SpanKind.CLIENT):
+            with (
+                spans.span("submit SMS", kind=SpanKind.CLIENT, links=told),
+                spans.together("tell the leader by SMS", told, kind=SpanKind.CLIENT),
+            ):
                 async with asyncio.timeout_at(given_up):
                     outcome = await submit_guarded(self.gateway, message)
         except Exception as error:  # whatever happened out there, the message may have gone out
@@ -93,6 +102,12 @@ class Sender:
         SMS_CALLS.labels(self.service.name, type(outcome).__name__.lower()).inc()
         faults.point("notify", "gateway_after_call")
         return outcome
+
+    async def _told(self, tx: AsyncConnection, prompt: Prompt) -> list[str]:
+        """The traces of the payments that the message tells of: they end at the leader's phone."""
+        if not self.service.spans.on or prompt.campaign is not Campaign.WEEKLY:
+            return []
+        return await payments.traces_of_week(tx, prompt.county, week_after(prompt.week, -1), limit=MAX_LINKS)
 
     async def _look_for_evidence(self) -> None:
         """Prompts whose sender did not come back: the gateway is asked, outside of any transaction, then the answer written down."""

@@ -6,7 +6,9 @@ from datetime import date
 
 from services.notify.outbound import text
 from services.notify.outbound.text import Language
+from services.notify.payments.domain import NOTHING, Paid
 from services.notify.weeks.domain import Campaign, Moment, Schedule, monday_of
+from shared.money import yuan
 from shared.policy import PolicyBook
 
 _TEMPLATE = {Campaign.WEEKLY: "weekly_prompt", Campaign.REMINDER: "reminder"}
@@ -33,11 +35,18 @@ class PromptPolicy:
         signs = policies.value("notify.sender_sign", county, on)
         return cls(schedule, tuple(prompt["posts"]), signs, policies.value("notify.templates", county, on))
 
-    def text(self, campaign: Campaign, week: str, tasks: list[str], language: Language) -> str:
-        """The message of a campaign and week, sign in front. Source: NTF-002 (本周重点工作提示短信)."""
+    def text(self, campaign: Campaign, week: str, tasks: list[str], language: Language, *, paid: Paid = NOTHING) -> str:
+        """The message of a campaign and week, sign in front; `paid` is of the week before. Source: NTF-002 (本周重点工作提示短信)."""
         values = {
             "week": text.week_label(monday_of(week), language),
             "tasks": text.tasks_line(tasks, language),
             "due": text.moment_label(self.schedule.due.within(week), language),
+            "paid": self._paid_line(paid, language),
         }
         return self.signs[language] + text.render(self.templates[_TEMPLATE[campaign]][language], values)
+
+    def _paid_line(self, paid: Paid, language: Language) -> str:
+        """Empty when nothing was paid, or when the pack does not tell of it."""
+        if paid == NOTHING or not (line := self.templates.get("paid_last_week")):
+            return ""
+        return text.render(line[language], {"households": str(paid.households), "yuan": yuan(paid.amount_fen)})
