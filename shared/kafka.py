@@ -83,9 +83,7 @@ class KafkaBus:
 
     async def stop(self) -> None:
         self.started = False
-        await asyncio.gather(*(each.close() for each in list(self._open)))
-        if self._leaving:
-            await asyncio.wait(self._leaving)
+        await asyncio.gather(*(each.close() for each in list(self._open)), *self._leaving)
         await self.cluster.close()
 
     async def health(self) -> str:
@@ -247,7 +245,11 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         try:
             client = await self._joined(timeout_s)
             await self._pay()
-            if client is None or not await came(self._assigned, max(0.0, deadline - loop.time())):
+            if client is None:
+                return []
+            if not await came(self._assigned, max(0.0, deadline - loop.time())):
+                # A join that the broker refuses is told on asking alone, and waits until it is asked.
+                client._coordinator.check_errors()
                 return []
             left_ms = max(1, _ms(deadline - loop.time()))
             async with asyncio.timeout(left_ms / 1000 + POLL_GRACE_S):  # a rebalance that begins now has no bound

@@ -16,8 +16,8 @@ from aiokafka.protocol.offset import OffsetRequest
 from shared.bus import BusError, Span, TopicPartition, UnknownTopic
 from shared.retention import IN_TOPICS
 
-ASK_S = 5.0
-"""A question waits so long for its answer."""
+ASK_S, ASK_TRIES = 5.0, 3
+"""A question waits so long for its answer, and is put so often: of three brokers one may be away."""
 
 CREATE_S, LOOK_EVERY_S = 60.0, 0.1
 """New topics are known to every broker within this."""
@@ -127,26 +127,32 @@ class KafkaCluster:
         return offsets
 
     async def _ask(self, question: Callable[[Any], Awaitable[T]], within_s: float = ASK_S) -> T:
-        """One at a time. After a failure the connection is made anew, to whichever broker is there then."""
+        """One at a time. A connection that fails is made anew, to whichever broker is there then."""
         async with self._turn:
             try:
                 async with asyncio.timeout(within_s):
-                    if self._admin is None:
-                        self._admin = AIOKafkaAdminClient(
-                            bootstrap_servers=self._servers,
-                            client_id=self._client_id,
-                            request_timeout_ms=int(ASK_S * 1000),
-                        )
-                        await self._admin.start()
-                    answer = await question(self._admin)
-                    self._heard_at = time.monotonic()
-                    return answer
+                    for _ in range(ASK_TRIES - 1):
+                        try:
+                            return await self._answer(question)
+                        except (KafkaError, OSError):
+                            await self.close()
+                    return await self._answer(question)
             except (KafkaError, OSError, TimeoutError) as error:
                 await self.close()
                 raise BusError(f"Kafka does not answer: {type(error).__name__}") from error
 
+    async def _answer(self, question: Callable[[Any], Awaitable[T]]) -> T:
+        if self._admin is None:
+            self._admin = AIOKafkaAdminClient(
+                bootstrap_servers=self._servers, client_id=self._client_id, request_timeout_ms=int(ASK_S * 1000)
+            )
+            await self._admin.start()
+        answer = await question(self._admin)
+        self._heard_at = time.monotonic()
+        return answer
 
-STOP_S = 5.0
+
+STOP_S = 3.0
 """Whatever ends has so long for it; aiokafka's own stops have no bound."""
 
 

@@ -1,14 +1,18 @@
 """A broker that dies, stops, stands still or says strange things: nothing acknowledged is lost, no key's order breaks, nobody exits."""
 
 import asyncio
+import os
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from shared import kafka as kafka_module
 from shared import tables
@@ -250,6 +254,31 @@ async def test_what_another_program_put_there_is_given_out_all_the_same(
     assert sorted((r.key, r.value, r.headers["ce_id"]) for r in seen) == [("", b"", "�"), ("�", b"", "")]
 
 
+async def test_a_group_that_cannot_be_joined_says_so_and_is_joined_when_it_can(
+    bus: KafkaBus, own_kafka: Kafka, topic: str
+) -> None:
+    """A stranger has the group and deals out partitions in another way."""
+    stranger = AIOKafkaConsumer(
+        topic,
+        bootstrap_servers=own_kafka.bootstrap_servers,
+        group_id="g",
+        partition_assignment_strategy=[RangePartitionAssignor],
+    )
+    await stranger.start()
+    consumer = bus.consumer("g", [topic])
+
+    async def something_came() -> bool:
+        return await consumer.poll(10, 0.1) != []
+
+    with pytest.raises(BusError, match="InconsistentGroupProtocol"):
+        await until(something_came)
+    await stranger.stop()
+    await bus.producer().send([Message(topic, "k", b"1")])
+    seen: list[Record] = []
+    await all_caught_up(consumer, seen)
+    assert first_seen(seen) == {"k": [1]}
+
+
 MEMBER = """
 import asyncio, sys
 from shared.kafka import KafkaBus
@@ -257,7 +286,7 @@ from shared.kafka import KafkaBus
 async def main():
     bus = KafkaBus(sys.argv[1])
     await bus.start()
-    consumer = bus.consumer("g", [sys.argv[2]])
+    consumer = bus.consumer("daohu.tests", [sys.argv[2]])
     while not await consumer.poll(100, 0.1):
         pass
     print("holds", flush=True)
@@ -267,17 +296,46 @@ asyncio.run(main())
 """
 
 
-async def test_what_a_killed_member_held_comes_to_the_other(bus: KafkaBus, own_kafka: Kafka, topic: str) -> None:
-    await bus.producer().send([Message(topic, f"key-{n}", b"%d" % n) for n in range(20)])
+@asynccontextmanager
+async def member_that_holds(topic: str, servers: str, **env: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that was given every record of the topic and has committed none. It is killed at the end."""
     member = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", MEMBER, own_kafka.bootstrap_servers, topic, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+        sys.executable, "-c", MEMBER, servers, topic, stdout=PIPE, cwd=ROOT, env={**os.environ, **env}
     )
     assert member.stdout is not None
-    async with asyncio.timeout(DEADLINE_S):
-        while b"holds" not in await member.stdout.readline():
-            pass
-    member.kill()
-    await member.wait()
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while b"holds" not in await member.stdout.readline():
+                pass
+        yield member
+    finally:
+        if member.returncode is None:
+            member.kill()
+        await member.wait()
+
+
+async def test_what_a_killed_member_held_comes_to_the_other(bus: KafkaBus, own_kafka: Kafka, topic: str) -> None:
+    await bus.producer().send([Message(topic, f"key-{n}", b"%d" % n) for n in range(20)])
+    async with member_that_holds(topic, own_kafka.bootstrap_servers):
+        pass
     seen: list[Record] = []
-    await all_caught_up(bus.consumer("g", [topic]), seen)
+    await all_caught_up(bus.consumer("daohu.tests", [topic]), seen)
+    assert sorted(int(r.value) for r in seen) == list(range(20))
+
+
+async def test_a_member_killed_while_it_gives_partitions_back_loses_nothing(
+    bus: KafkaBus, own_kafka: Kafka, topic: str, tmp_path: Path
+) -> None:
+    await bus.producer().send([Message(topic, f"key-{n}", b"%d" % n) for n in range(20)])
+    fault = {"DAOHU_FAULT": "tests.rebalance", "DAOHU_FAULT_FILE": str(tmp_path / "there")}
+    seen: list[Record] = []
+    async with member_that_holds(topic, own_kafka.bootstrap_servers, **fault):
+        consumer = bus.consumer("daohu.tests", [topic])
+
+        async def it_gives_back() -> bool:
+            assert await consumer.poll(100, 0.1) == []
+            return (tmp_path / "there").exists()
+
+        await until(it_gives_back)
+    await all_caught_up(consumer, seen)
     assert sorted(int(r.value) for r in seen) == list(range(20))
