@@ -4,13 +4,13 @@
 """
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
 import uvloop
 
+from bench.memory import peak_mb
 from services.registry.api import ROUTERS
 from services.registry.settings import Settings
 from services.registry.tables import metadata
@@ -35,7 +35,7 @@ async def main(url: str, home: Path, divisions: list[Path], files: list[Path]) -
                 json.dumps({
                     "seconds": time.perf_counter() - started,
                     "cpu_seconds": time.process_time() - spent,
-                    "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                    "peak_mb": peak_mb(),
                 })
             , flush=True)  # fmt: skip
 

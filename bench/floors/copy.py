@@ -6,19 +6,17 @@ from collections.abc import Callable, Sequence
 import psycopg
 from psycopg import sql
 
-SCHEMA = "floor"
 
-
-def prepare(url: str, tables: Sequence[str]) -> Callable[[], float]:
+def prepare(url: str, schema: str, tables: Sequence[str]) -> Callable[[], float]:
     """Takes the rows of these tables out; the floor then measures the seconds of their COPY into twins of the tables.
 
-    The twins have the tables' columns, constraints and indexes; no foreign keys and no triggers.
+    The twins, in a schema of their own, have the tables' columns, constraints and indexes; no foreign keys and no triggers.
     """
     with psycopg.connect(url) as connection:
-        connection.execute(sql.SQL("create schema {}").format(sql.Identifier(SCHEMA)))
+        connection.execute(sql.SQL("create schema {}").format(sql.Identifier(schema)))
         blobs: list[tuple[sql.Identifier, bytes]] = []
         for table in tables:
-            twin = sql.Identifier(SCHEMA, table)
+            twin = sql.Identifier(schema, table)
             connection.execute(sql.SQL("create table {} (like {} including all)").format(twin, sql.Identifier(table)))
             with connection.cursor().copy(sql.SQL("copy {} to stdout").format(sql.Identifier(table))) as out:
                 blobs.append((twin, b"".join(bytes(piece) for piece in out)))
