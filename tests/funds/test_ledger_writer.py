@@ -2,18 +2,28 @@
 
 import asyncio
 import random
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
-from uuid import UUID
 
 import pytest
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from sqlalchemy import delete, func, select, update
+from ledger_desk import (
+    AT,
+    COUNTY,
+    OTHER_COUNTY,
+    consistent,
+    fact,
+    fen_in,
+    head_of,
+    key,
+    ledger,
+    move,
+    receive,
+    whole,
+    writer_of,
+)
+from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
-from services.funds.ledger import domain, store
+from services.funds.ledger import store
 from services.funds.ledger import writer as writers
 from services.funds.ledger.domain import (
     AccountKey,
@@ -23,114 +33,9 @@ from services.funds.ledger.domain import (
     InsufficientFunds,
     Posting,
 )
-from services.funds.ledger.postgres import PostgresWriter
-from services.funds.ledger.sqlite import SqliteWriter
-from services.funds.ledger.writer import Busy, NotWritten, Stopped, Writer
-from services.funds.tables import metadata
-from shared import tables
+from services.funds.ledger.writer import Busy, NotWritten, Stopped
 from shared.db import Database
-from shared.events.base import Envelope
-from shared.events.funds import FundReceived
-from shared.ids import new_id
-from shared.outbox import Fact
 from shared.scope import EVERYWHERE, Area
-
-COUNTY, OTHER_COUNTY = "610926000000", "610924000000"
-AT = datetime(2016, 11, 1, 1, tzinfo=UTC)
-
-
-def key(kind: str, owner: str = "1", earmark: str = "F1") -> AccountKey:
-    return AccountKey(kind, owner, earmark)
-
-
-def move(ref: str, fen: int, payer: AccountKey, payee: AccountKey, *, county: str = COUNTY, **given) -> Command:
-    return Command(
-        **{
-            "book": county[:6], "kind": "moved", "ref": ref, "actor": "a", "effective_on": date(2016, 11, 1), "recorded_at": AT,
-            "division": county, "postings": (Posting(payer, -fen, county), Posting(payee, fen, county)), **given,
-        }
-    )  # fmt: skip
-
-
-def receive(ref: str, fen: int, **given) -> Command:
-    return move(ref, fen, key("source", "F1"), key("fund", "F1"), **given)
-
-
-def fact(seq: int) -> Fact:
-    fund = UUID(int=seq)
-    event = FundReceived(
-        fund_id=fund,
-        fund_no="F1",
-        level="county",
-        division=COUNTY,
-        amount_fen=1,
-        received_on=date(2016, 11, 1),
-        entry_seq=seq,
-    )
-    return Fact(event, Envelope(new_id(), event.type_name, "/daohu/funds", str(fund), AT, COUNTY, "a", 1))
-
-
-def writer_of(database: Database) -> Writer:
-    return SqliteWriter(database) if database.sqlite else PostgresWriter(database.url)
-
-
-@asynccontextmanager
-async def ledger(url: str):
-    database = Database(url, service="funds")
-    async with database.write() as tx:
-        await tx.run_sync(tables.metadata.create_all)
-        await tx.run_sync(metadata.create_all)
-    writer = writer_of(database)
-    await writer.start()
-    try:
-        yield database, writer
-    finally:
-        await writer.stop()
-        await database.close()
-
-
-async def whole(database: Database) -> dict[str, object]:
-    """Everything the ledger holds, for comparing before and after."""
-    async with database.read() as tx:
-        state = {
-            table.name: [tuple(row) for row in await tx.execute(select(table).order_by(*table.primary_key.columns))]
-            for table in (store.account, store.entry, store.posting)
-        }
-        state["heads"] = [tuple(row) for row in await tx.execute(select(store.book).order_by(store.book.c.book))]
-        state["facts"] = (await tx.execute(select(func.count()).select_from(tables.outbox))).scalar_one()
-        return state
-
-
-async def head_of(tx, code: str) -> domain.Head:
-    row = (await tx.execute(select(store.book).where(store.book.c.book == code))).one_or_none()
-    return domain.Head(row.seq, bytes(row.link)) if row else domain.genesis(code)
-
-
-async def fen_in(tx, *keys: AccountKey) -> list[int]:
-    found = await store.balances(tx, "610926", keys)
-    return [found[key][1] for key in keys]
-
-
-async def consistent(database: Database) -> None:
-    """The invariants of the ledger, each read from the tables alone."""
-    async with database.read() as tx:
-        for code in ("610926", "610924"):
-            head = domain.genesis(code)
-            for row in await store.linked(tx, code, after=0, limit=100_000):
-                assert row.seq == head.seq + 1
-                assert bytes(row.link) == domain.link(head.link, row.seq, domain.digest_of(bytes(row.body)))
-                head = domain.Head(row.seq, bytes(row.link))
-            assert await head_of(tx, code) == head
-        posted = select(store.posting.c.account_id, func.sum(store.posting.c.amount_fen)).group_by(
-            store.posting.c.account_id
-        )
-        sums = {id: int(fen) for id, fen in await tx.execute(posted)}
-        balances = {row.id: row.balance_fen for row in await tx.execute(select(store.account))}
-        assert balances == sums
-        by_earmark = select(func.sum(store.account.c.balance_fen)).group_by(
-            store.account.c.book, store.account.c.earmark
-        )
-        assert all(int(fen) == 0 for (fen,) in await tx.execute(by_earmark))
 
 
 async def test_a_posted_command_is_there_with_its_balances_and_facts(database_url):
@@ -401,96 +306,36 @@ async def test_the_database_itself_refuses_an_overdraft(database_url):
                 await tx.execute(update(store.account).where(store.account.c.kind == "fund").values(balance_fen=-1))
 
 
-class AgainstAModel(RuleBasedStateMachine):
-    """Random commands, posted alone or together, against a few dictionaries that say exactly what must be answered."""
-
-    places = (
-        key("source", "F1"),
-        key("fund", "F1"),
-        key("project", "1"),
-        key("project", "2"),
-        key("hold", "1"),
-        key("household", "1"),
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        import tempfile
-
-        self.folder = tempfile.TemporaryDirectory()
-        self.runner = asyncio.Runner()
-        self.manager = ledger(f"sqlite:///{self.folder.name}/l.db")
-        self.database, self.writer = self.runner.run(self.manager.__aenter__())
-        self.money: dict[AccountKey, int] = {}
-        self.refs: dict[str, tuple[bytes, int]] = {}
-        self.done: dict[str, int] = {}
-        self.refused: set[str] = set()
-        self.seq = 0
-
-    def teardown(self) -> None:
-        self.runner.run(self.manager.__aexit__(None, None, None))
-        self.runner.close()
-        self.folder.cleanup()
-
-    def expect(self, command: Command) -> tuple[str, int | None]:
-        """(the answer's code, the entry's number) as the model has it; the model moves on."""
-        if (known := self.refs.get(command.ref)) is not None:
-            return ("again", known[1]) if known[0] == command.request_hash else ("idempotency_key_reused", known[1])
-        if command.once in self.done:
-            return "already_done", self.done[command.once]
-        payer, payee = command.postings
-        if payer.account.kind != "source" and self.money.get(payer.account, 0) < -payer.amount_fen:
-            self.refused.add(domain.refusal_of(command, InsufficientFunds("")).ref)
-            return "insufficient_funds", None
-        for posting in (payer, payee):
-            self.money[posting.account] = self.money.get(posting.account, 0) + posting.amount_fen
-        self.seq += 1
-        self.refs[command.ref] = command.request_hash, self.seq
-        if command.once:
-            self.done[command.once] = self.seq
-        return "posted", self.seq
-
-    commands = st.builds(
-        lambda ref, fen, pair, once: move(f"r{ref}", fen, *pair, once=once and f"o{once}"),
-        st.integers(0, 40),
-        st.integers(1, 60),
-        st.permutations(places).map(lambda p: p[:2]) | st.just(places[:2]),
-        st.none() | st.integers(1, 9),
-    )
-
-    @rule(batch=st.lists(commands, min_size=1, max_size=8))
-    def post(self, batch) -> None:
-        async def run():
-            return await asyncio.gather(*(self.writer.post(c) for c in batch), return_exceptions=True)
-
-        expected = [self.expect(command) for command in batch]
-        answers = self.runner.run(run())
-        for (code, seq), answer in zip(expected, answers, strict=True):
-            if code in ("posted", "again"):
-                assert (answer.seq, answer.replayed) == (seq, code == "again")
-            else:
-                assert answer.code == code
-                assert seq is None or answer.facts["seq"] == seq
-        self.seq = self.runner.run(self.head())  # refusals put on record take numbers too
-
-    async def head(self) -> int:
-        async with self.database.read() as tx:
-            return (await head_of(tx, "610926")).seq
-
-    @invariant()
-    def balances_are_those_of_the_model(self) -> None:
-        async def check():
-            async with self.database.read() as tx:
-                found = await store.balances(tx, "610926", self.places)
-                assert {k: fen for k, (_, fen) in found.items()} == self.money
-                refusals = (
-                    await tx.execute(select(store.entry.c.ref).where(store.entry.c.kind == "refused"))
-                ).scalars()
-                assert set(refusals) == self.refused
-            await consistent(self.database)
-
-        self.runner.run(check())
+async def test_a_ref_the_writer_does_not_remember_is_answered_from_the_table_and_its_neighbours_are_written(
+    database_url,
+):
+    async with ledger(database_url) as (database, first):
+        posted = await first.post(receive("old", 100, once="act"))
+        await first.stop()
+        second = writer_of(database)
+        await second.start()
+        posts = [
+            receive("a", 1),
+            receive("old", 100, once="act"),
+            receive("b", 1),
+            receive("old", 7),
+            receive("c", 1, once="act"),
+        ]
+        answers = await asyncio.gather(*(second.post(c) for c in posts), return_exceptions=True)
+        assert [answers[0].seq, answers[2].seq] == [2, 3]
+        assert (answers[1].seq, answers[1].link, answers[1].replayed) == (1, posted.link, True)
+        assert isinstance(answers[3], IdempotencyKeyReused)
+        assert isinstance(answers[4], AlreadyDone)
+        await second.stop()
+        await consistent(database)
 
 
-AgainstAModel.TestCase.settings = hypothesis_settings(max_examples=25, stateful_step_count=12, deadline=None)
-TestAgainstAModel = AgainstAModel.TestCase
+async def test_commands_of_several_counties_share_one_commit(database_url):
+    async with ledger(database_url) as (database, writer):
+        counties = [f"6109{n}000000" for n in range(21, 31)]
+        await asyncio.gather(*(writer.post(receive("r", 10, county=county)) for county in counties))
+        before = writer.batches
+        answers = await asyncio.gather(*(writer.post(receive("s", 10, county=county)) for county in counties))
+        assert [a.seq for a in answers] == [2] * 10
+        assert writer.batches - before == 1
+        await consistent(database)

@@ -4,10 +4,12 @@ It is a guess that costs no read. A wrong one writes nothing: the batch compares
 that are, and the unique keys of refs, onces and accounts stand behind.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from services.funds.ledger.domain import AccountKey, Command, Decided, Head, Known, genesis
+from services.funds.ledger.domain import AccountKey, Command, Decided, Head, Known, Posted, genesis
+from services.funds.ledger.pipe import Row
+from services.funds.ledger.statements import bytes_of, instant_of, int_of, text_of
 
 ACCOUNTS_KEPT = 100_000
 """Accounts remembered, over all books; the oldest are forgotten and read again when they are needed."""
@@ -58,23 +60,48 @@ class Book:
 
 
 class Assumed:
-    """`life` counts the times everything was forgotten: what was read in an earlier life is not learned in this one."""
+    """`epoch` counts up when everything is forgotten and when others have written: what was read before is then not learned,
+    and what was looked up before is looked up again."""
 
     def __init__(self) -> None:
         self.books: dict[str, Book] = {}
-        self.life = 0
+        self.epoch = 0
 
     def forget(self) -> None:
         self.books.clear()
-        self.life += 1
+        self.epoch += 1
 
     def book(self, code: str) -> Book:
         if (book := self.books.get(code)) is None:
             book = self.books[code] = Book(genesis(code))
         return book
 
-    def ids(self, codes: Iterable[str]) -> Mapping[str, Mapping[AccountKey, int]]:
-        return {code: self.books[code].ids for code in codes}
+    def unknown_accounts(self, commands: Iterable[Command]) -> list[tuple[str, AccountKey]]:
+        """(book, account), each once."""
+        named = {(command.book, account) for command in commands for account, _, _ in command.postings}
+        return [(code, account) for code, account in named if account not in self.books[code].fen]
+
+    def learn_accounts(self, keys: Iterable[tuple[str, AccountKey]], rows: Iterable[Row]) -> None:
+        """The answer of `accounts`. What is known already was read twice, and may have been written since."""
+        for (code, account), (number, fen) in zip(keys, rows, strict=True):
+            if account not in self.books[code].fen:
+                self.books[code].learn(account, int_of(number), None if fen is None else int_of(fen))
+
+    def learn_moved(self, code: str, rows: Iterable[Row]) -> None:
+        """The answer of `moved`: what others left of the accounts of a book."""
+        book = self.books[code]
+        for kind, owner, earmark, number, fen in rows:
+            key = AccountKey(text_of(kind), text_of(owner), text_of(earmark))
+            if key in book.fen:
+                book.learn(key, int_of(number), int_of(fen))
+
+    def learn_entries(self, rows: Iterable[Row]) -> None:
+        """The answer of `entries`."""
+        for code, ref, once, request_hash, seq, link, at in rows:
+            book, number = self.books[text_of(code)], int_of(seq)
+            book.known[text_of(ref)] = Known(bytes_of(request_hash), Posted(number, bytes_of(link), instant_of(at)))
+            if once is not None:
+                book.onces[text_of(once)] = number
 
     def trim(self) -> None:
         """Forgets the oldest. Only while no account is being read: a value read before could come after one forgotten."""

@@ -13,8 +13,8 @@ from time import monotonic
 from services.funds.ledger import domain
 from services.funds.ledger import statements as sql
 from services.funds.ledger.assumed import BOOKS_KEPT, Assumed
-from services.funds.ledger.domain import AccountKey, Decided, Head, Known, Posted, genesis
-from services.funds.ledger.pipe import Answer, Failed, Lost, Pipe
+from services.funds.ledger.domain import AccountKey, Decided, Head, IdempotencyKeyReused, Posted, genesis
+from services.funds.ledger.pipe import Answer, Failed, Lost, Pipe, Row
 from services.funds.ledger.writer import (
     BATCH_COMMANDS,
     TRIES,
@@ -130,9 +130,8 @@ class PostgresWriter(Writer):
             if self._failed:  # a batch fell while we waited for the turn; it comes first
                 self._failed += waiting
                 return
-            known = self._without_unknown_accounts(waiting)
-            if known:
-                self._send(self._decide(known))
+            if known := self._without_unknown_accounts(waiting):
+                self._send(self._without_doubtful_refusals(self._decide(known)))
         except Exception as error:
             log.warning("ledger_batch_again", commands=len(waiting), error=type(error).__name__)
             self._assumed.forget()
@@ -148,32 +147,68 @@ class PostgresWriter(Writer):
         cold = [w for w in waiting if not books[w.command.book].knows_accounts_of(w.command)]
         if not cold:
             return waiting
-        answer = self._read_accounts(cold)
-        self._parked[answer] = cold
-        answer.add_done_callback(self._unpark)
+        self._park(cold, self._read_accounts(cold))
         unknown = {id(w) for w in cold}
         return [w for w in waiting if id(w) not in unknown]
 
+    def _without_doubtful_refusals(self, batch: Batch) -> Batch:
+        """A command may be refused only because its own first posting, long forgotten, took the money. So nothing is refused
+        before its ref and once were looked up; an accepted command needs no look: the unique keys find it out."""
+        doubtful = [
+            waiting
+            for waiting, outcome in batch.outcomes
+            if isinstance(outcome, Refusal)
+            and not isinstance(outcome, IdempotencyKeyReused)
+            and waiting.looked_up != self._assumed.epoch
+        ]
+        if doubtful:
+            self._park(doubtful, self._read_entries(doubtful))
+            out = {id(waiting) for waiting in doubtful}
+            batch.waiting = [waiting for waiting in batch.waiting if id(waiting) not in out]
+            batch.outcomes = [(waiting, outcome) for waiting, outcome in batch.outcomes if id(waiting) not in out]
+        return batch
+
     def _read_accounts(self, waiting: Sequence[Waiting]) -> Answer:
         """Reads and learns the accounts of these commands that are not known."""
-        books, life = self._assumed.books, self._assumed.life
-        named = {(w.command.book, account) for w in waiting for account, _, _ in w.command.postings}
-        keys = [(code, account) for code, account in named if account not in books[code].fen]
+        keys = self._assumed.unknown_accounts(w.command for w in waiting)
         answer = self._send_to_pipe(
-            b"accounts", sql.texts(code for code, _ in keys), sql.texts(a.name for _, a in keys)
+            b"accounts", sql.texts(code for code, _ in keys), sql.texts(account.name for _, account in keys)
+        )
+        self._learn(answer, lambda rows: self._assumed.learn_accounts(keys, rows))
+        return answer
+
+    def _read_entries(self, waiting: Sequence[Waiting]) -> Answer:
+        """Reads and learns what these commands' refs and onces stand for already."""
+        commands = [w.command for w in waiting]
+        once = [(c.book, c.once) for c in commands if c.once is not None]
+        answer = self._send_to_pipe(
+            b"entries",
+            *(sql.texts(c.book for c in commands), sql.texts(c.ref for c in commands)),
+            *(sql.texts(book for book, _ in once), sql.texts(name for _, name in once)),
         )
 
-        def learn(done: Answer) -> None:
-            if done.exception() or life != self._assumed.life:
-                return
-            for (code, account), (number, fen) in zip(keys, done.result(), strict=True):
-                if (
-                    book := books.get(code)
-                ) is not None and account not in book.fen:  # else read twice, and written since
-                    book.learn(account, sql.int_of(number), None if fen is None else sql.int_of(fen))
+        def learn(rows: Sequence[Row]) -> None:
+            self._assumed.learn_entries(rows)
+            for one in waiting:
+                one.looked_up = self._assumed.epoch
 
-        answer.add_done_callback(learn)
+        self._learn(answer, learn)
         return answer
+
+    def _learn(self, answer: Answer, learn: Callable[[Sequence[Row]], None]) -> None:
+        """When the answer is there, unless what it says is of an earlier epoch."""
+        epoch = self._assumed.epoch
+
+        def answered(done: Answer) -> None:
+            if done.exception() is None and epoch == self._assumed.epoch:
+                learn(done.result())
+
+        answer.add_done_callback(answered)
+
+    def _park(self, waiting: list[Waiting], answer: Answer) -> None:
+        """They come back to the front of the queue when the answer is there."""
+        self._parked[answer] = waiting
+        answer.add_done_callback(self._unpark)
 
     def _unpark(self, answer: Answer) -> None:
         parked = self._parked.pop(answer)
@@ -268,7 +303,8 @@ class PostgresWriter(Writer):
             try:
                 await self._connect()
                 await self._have_turn(by_book(part), anew=True)
-                await self._look_up(part)
+                # The heads were read first: if somebody writes in between, the batch fails.
+                await asyncio.gather(self._read_entries(part), self._read_accounts(part))
                 batch = self._decide(part)
                 if any(decided.entries for decided in batch.decided.values()):
                     await self._send_batch(batch)
@@ -304,21 +340,6 @@ class PostgresWriter(Writer):
         if self._pipe is None or self._pipe.closed:
             self._held, self._turn_ends = frozenset(), 0.0
             self._pipe = await Pipe.open(self._url, sql.STATEMENTS)
-
-    async def _look_up(self, waiting: Sequence[Waiting]) -> None:
-        """Reads what is known of these commands: their refs, onces and accounts. Their books' heads were read before, so a
-        batch decided against these values fails if somebody wrote in between."""
-        commands = [w.command for w in waiting]
-        once = [c for c in commands if c.once is not None]
-        refs = self._send_to_pipe(b"refs", sql.texts(c.book for c in commands), sql.texts(c.ref for c in commands))
-        onces = self._send_to_pipe(b"onces", sql.texts(c.book for c in once), sql.texts(c.once or "" for c in once))
-        accounts = self._read_accounts(waiting)
-        found, settled, _ = await asyncio.gather(refs, onces, accounts)
-        for code, ref, request_hash, seq, link, at in found:
-            posted = Posted(sql.int_of(seq), sql.bytes_of(link), sql.instant_of(at))
-            self._assumed.books[sql.text_of(code)].known[sql.text_of(ref)] = Known(sql.bytes_of(request_hash), posted)
-        for code, key, seq in settled:
-            self._assumed.books[sql.text_of(code)].onces[sql.text_of(key)] = sql.int_of(seq)
 
     # Turns.
 
@@ -366,15 +387,10 @@ class PostgresWriter(Writer):
         for code, head in heads.items():
             book = self._assumed.book(code)
             if head != book.head:
-                since = book.head.seq
-                book.head = head
+                since, book.head = book.head.seq, head
+                self._assumed.epoch += 1
                 if 0 < head.seq - since <= MOVED_MAX and book.fen:
-                    for kind, owner, earmark, number, fen in await self._send_to_pipe(
-                        b"moved", sql.text(code), sql.int8(since)
-                    ):
-                        key = AccountKey(sql.text_of(kind), sql.text_of(owner), sql.text_of(earmark))
-                        if key in book.fen:
-                            book.learn(key, sql.int_of(number), sql.int_of(fen))
+                    self._assumed.learn_moved(code, await self._send_to_pipe(b"moved", sql.text(code), sql.int8(since)))
                 else:
                     book.forget_accounts()
 

@@ -70,10 +70,10 @@ STATEMENTS: Mapping[bytes, str] = {
     "LEFT JOIN ledger_account a ON a.book = x.book AND a.name = x.name ORDER BY x.n",
     b"moved": "SELECT a.kind, a.owner, a.earmark, a.id, a.balance_fen FROM ledger_account a "
     "WHERE a.id IN (SELECT account_id FROM ledger_posting WHERE book = $1::text AND seq > $2::bigint)",
-    b"refs": "SELECT e.book, e.ref, e.request_hash, e.seq, e.link, e.recorded_at "
-    "FROM unnest($1::text[], $2::text[]) x(book, ref) JOIN ledger_entry e ON e.book = x.book AND e.ref = x.ref",
-    b"onces": "SELECT e.book, e.once, e.seq "
-    "FROM unnest($1::text[], $2::text[]) x(book, once) JOIN ledger_entry e ON e.book = x.book AND e.once = x.once",
+    b"entries": "SELECT e.book, e.ref, e.once, e.request_hash, e.seq, e.link, e.recorded_at "
+    "FROM unnest($1::text[], $2::text[]) x(book, ref) JOIN ledger_entry e ON e.book = x.book AND e.ref = x.ref "
+    "UNION ALL SELECT e.book, e.ref, e.once, e.request_hash, e.seq, e.link, e.recorded_at "
+    "FROM unnest($3::text[], $4::text[]) x(book, once) JOIN ledger_entry e ON e.book = x.book AND e.once = x.once",
     # 7301: the ledger's own number among advisory locks.
     b"turn": "SELECT pg_advisory_lock(7301, x.book) FROM unnest($1::int[]) x(book)",
     b"yield": "SELECT pg_advisory_unlock_all()",

@@ -56,12 +56,13 @@ class NotWritten(Unavailable):
 
 
 class Waiting:
-    """A command, the events to record with it, and the caller's answer to come."""
+    """A command, the events to record with it, and the caller's answer to come. `looked_up`: when its ref was (`assumed.py`)."""
 
-    __slots__ = ("command", "facts", "reply")
+    __slots__ = ("command", "facts", "looked_up", "reply")
 
     def __init__(self, command: Command, facts: Callable[[int], Sequence[Fact]]) -> None:
         self.command, self.facts = command, facts
+        self.looked_up = -1
         self.reply: asyncio.Future[Posted] = asyncio.get_running_loop().create_future()
 
     def answer(self, outcome: Posted | BaseException) -> None:
