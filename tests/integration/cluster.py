@@ -5,6 +5,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,12 +17,14 @@ from datetime import date, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
 from demo import cast
+from demo.cluster import ClusterClock
 from demo.command import issuing
+from demo.driver import Driver
 from shared.clock import MovableClock, county_instant
 from tests.integration import composed, origin
 from tests.integration.composed import COMPOSE, ROOT, Part
@@ -262,17 +265,28 @@ class Cluster:
         until(process.ready, START_S, f"{name} is ready again")
         return code
 
+    def complaints(self) -> list[str]:
+        """What the processes logged at level error or critical."""
+        return [
+            f"{process.name}: {line}"
+            for process in self.processes.values()
+            for line in process.log.read_text(encoding="utf-8", errors="replace").splitlines()
+            if re.search(r'"level": "(error|critical)"', line)
+        ]
+
     def environment(self, part: Part) -> dict[str, str]:
         """The file's environment of a process of ours, at this machine's addresses."""
         return {name: self._at_home(value) for name, value in part.environment.items()}
 
-    def workers(self) -> dict[str, str]:
-        """The address of a worker of each service."""
-        return {
-            each.part.service: f"http://127.0.0.1:{each.port}"
-            for each in reversed(self.processes.values())
-            if each.part.name.endswith("-worker")
-        }
+    def driver(self, key_prefix: str, **given: Any) -> Driver:
+        """Hands at the origin, with tokens of the cluster's own issuer; `driver.clock` moves the cluster's clock."""
+        issue = issuing(self.home)
+        workers: dict[str, list[str]] = {}
+        for each in self.processes.values():
+            if each.part.name.endswith("-worker"):
+                workers.setdefault(each.part.service, []).append(f"http://127.0.0.1:{each.port}")
+        clock = ClusterClock(self.home / "clock", workers, lambda: issue(cast.ADMIN))
+        return Driver(self.url, issue, key_prefix=key_prefix, move_clock=clock, **given)
 
     def database_urls(self) -> dict[str, str]:
         """`DAOHU_<SERVICE>_DATABASE_URL` of all four, for commands like `daohu dump`."""
