@@ -6,8 +6,8 @@ Handbook: architecture.md 2. The rows stay: with their dense `position` they are
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,7 +34,10 @@ from shared.tables import outbox
 RELAY_BATCH = 500
 """Rows a send."""
 
-IDLE_FIRST_S, IDLE_MAX_S = 0.010, 0.250
+MAX_UNMARKED = 4 * RELAY_BATCH
+"""Rows sent and not marked yet, at most: what a takeover sends again."""
+
+IDLE_FIRST_S, IDLE_MAX_S = 0.005, 0.250
 """How long an idle relay sleeps: first, then double each time, at most."""
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
@@ -128,6 +131,7 @@ _BATCH = (
     .order_by(outbox.c.id)
     .limit(RELAY_BATCH)
 )
+_BATCH_BESIDES = _BATCH.where(outbox.c.id != func.all(bindparam("ids", type_=ARRAY(BigInteger))))
 _FIRST_POSITION = select(func.min(outbox.c.position))
 _LAST_POSITION = select(func.max(outbox.c.position))
 _MARK = (
@@ -164,6 +168,8 @@ class Relay:
         self._number = int.from_bytes(hashlib.sha256(f"relay {service_name}".encode()).digest()[:8], signed=True)
         self._held: AsyncConnection | None = None
         self._turn = asyncio.Lock()
+        self._unmarked: list[int] = []
+        self._sent, self._marked, self._all_sent = asyncio.Event(), asyncio.Event(), False
 
     async def run(self) -> None:
         """Until `stop`. Failures of bus and database are waited out; any other error ends it."""
@@ -208,37 +214,89 @@ class Relay:
 
     async def publish_once(self) -> int:
         """Publishes one batch and marks it; answers how many rows. A crash in between sends the batch again."""
-        async with self._connection(self._database.read) as tx:
+        async with self._database.read() as tx:
+            ids = await self._send_next(tx)
+        if ids:
+            await self._mark(ids)
+        return len(ids)
+
+    async def _send_next(self, tx: AsyncConnection) -> list[int]:
+        """Sends the next batch, without those that were sent and are being marked; answers the ids of its rows."""
+        if self._unmarked:
+            rows = (await tx.execute(_BATCH_BESIDES, {"ids": self._unmarked})).all()
+        else:
             rows = (await tx.execute(_BATCH)).all()
         if not rows:
-            return 0
+            return []
         parents = [row.headers.get("traceparent", "") for row in rows]
         with self._spans.together("publish", parents, kind=SpanKind.PRODUCER):
             await self._producer.send([Message(row.topic, row.key, row.body, row.headers) for row in rows])
         faults.point(self._service, "relay_after_send")
+        return [row.id for row in rows]
+
+    async def _mark(self, ids: list[int]) -> None:
         now = self._clock.now()
-        async with self._connection(self._database.write) as tx:
-            if self._database.sqlite:
+        if self._database.sqlite:
+            async with self._database.write() as tx:
                 last = await tx.scalar(_LAST_POSITION) or 0
-                marks = [{"row_id": row.id, "now": now, "place": last + n} for n, row in enumerate(rows, 1)]
-                await tx.execute(_MARK, marks)
-            else:
-                await tx.execute(_MARK_ALL, {"ids": [row.id for row in rows], "now": now})
-        RELAY_PUBLISHED.labels(self._service).inc(len(rows))
-        return len(rows)
+                await tx.execute(_MARK, [{"row_id": id, "now": now, "place": last + n} for n, id in enumerate(ids, 1)])
+        else:
+            async with self._locked() as tx:
+                await tx.execute(_MARK_ALL, {"ids": ids, "now": now})
+        RELAY_PUBLISHED.labels(self._service).inc(len(ids))
 
     async def _publish_all(self) -> None:
-        idle = IDLE_FIRST_S
         RELAY_ACTIVE.labels(self._service).set(not self._stopping.is_set())
+        if self._database.sqlite:
+            await self._until_stopped(self.publish_once)
+            return
+        self._unmarked, self._all_sent = [], False
+        marking = asyncio.create_task(self._mark_what_was_sent())
+        try:
+            async with self._database.writer.connect() as pooled:
+                tx = await pooled.execution_options(isolation_level="AUTOCOMMIT")
+                await self._until_stopped(lambda: self._send_ahead(tx, marking))
+        finally:
+            self._all_sent = True
+            self._sent.set()
+            await marking
+
+    async def _until_stopped(self, publish: Callable[[], Awaitable[int]]) -> None:
+        """At once while rows come, then ever more seldom."""
+        idle = IDLE_FIRST_S
         while not self._stopping.is_set():
             self._news.clear()
-            published = await self.publish_once()
+            published = await publish()
             self._failures = 0
             if published:
                 idle = IDLE_FIRST_S
             else:
                 await came(self._news, idle)
                 idle = min(IDLE_MAX_S, idle * 2)
+
+    async def _send_ahead(self, tx: AsyncConnection, marking: asyncio.Task[None]) -> int:
+        """A row does not wait until those before it are marked: that is a commit of its own."""
+        if marking.done():
+            raise _LockLost
+        if len(self._unmarked) > MAX_UNMARKED:
+            self._marked.clear()
+            return int(await came(self._marked, IDLE_MAX_S))
+        ids = await self._send_next(tx)
+        if ids:
+            self._unmarked = [*self._unmarked, *ids]
+            self._sent.set()
+        return len(ids)
+
+    async def _mark_what_was_sent(self) -> None:
+        """In the order of sending, everything that waits in one statement. Ends when all is sent and marked."""
+        while self._unmarked or not self._all_sent:
+            await self._sent.wait()
+            self._sent.clear()
+            if ids := self._unmarked:
+                await self._mark(ids)
+                self._unmarked = self._unmarked[len(ids) :]
+                self._marked.set()
+                self._sent.set()
 
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
@@ -271,16 +329,14 @@ class Relay:
         with suppress(DBAPIError, OSError, _LockLost):
             while True:
                 await asyncio.sleep(TOUCH_S)
-                async with self._connection(self._database.write) as tx:
+                async with self._locked() as tx:
                     await tx.execute(select(1))
 
     @asynccontextmanager
-    async def _connection(
-        self, otherwise: Callable[[], AbstractAsyncContextManager[AsyncConnection]]
-    ) -> AsyncIterator[AsyncConnection]:
-        """The one that holds the lock, where each statement is a transaction: without the lock nothing is marked."""
-        if self._held is None:
-            async with otherwise() as tx:
+    async def _locked(self) -> AsyncIterator[AsyncConnection]:
+        """The connection that holds the lock, where each statement is a transaction: without the lock nothing is marked."""
+        if self._held is None:  # a batch published by hand
+            async with self._database.write() as tx:
                 yield tx
         else:
             async with self._turn:
