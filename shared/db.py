@@ -25,8 +25,10 @@ from sqlalchemy import (
     any_,
     event,
     false,
+    func,
     literal,
     or_,
+    select,
     true,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -157,6 +159,15 @@ def _upsert(dialect: str, table: Table, keys: tuple[str, ...], forward: str) -> 
     changed = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
     newer = table.c[forward] <= insert.excluded[forward] if forward else None
     return insert.on_conflict_do_update(index_elements=list(keys), set_=changed, where=newer)
+
+
+async def in_line(tx: AsyncConnection, name: str) -> None:
+    """Until its end, this transaction is the only one of that name: others wait here, on whatever machine they run.
+
+    On SQLite there is one writer anyway.
+    """
+    if tx.dialect.name == "postgresql":
+        await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
 
 async def chunked(

@@ -15,7 +15,7 @@ from shared import keys, retention, tables, telemetry
 from shared.bus import Bus
 from shared.clock import Clock, MovableClock, SystemClock
 from shared.consumer import Group, Handler
-from shared.db import Database
+from shared.db import Database, in_line
 from shared.events.base import Envelope
 from shared.failures import place_of
 from shared.looks import OwnLook, looks_of
@@ -225,4 +225,5 @@ class Service:
 async def _forget_old(service: Service) -> None:
     """Retention (保留期限) of the kit's own tables."""
     async with service.work() as work:
+        await in_line(work.tx, "retention")
         await retention.forget_old(work.tx, now=work.now)

@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-POOLS = {"api": (8, 5), "worker": (3, 4), "all": (10, 10)}
-"""Connections to PostgreSQL by role, to read with and to write with: two replicas of each of the eight processes, with the
-ledger's own, take under 180 of a server's 200 (`max_connections` in docker-compose.yml)."""
+POOLS = {"api": (7, 5), "worker": (3, 4), "all": (10, 10)}
+"""Connections to PostgreSQL by role, to read with and to write with: two replicas of each of the eight processes, with
+look-ups and the ledger's own, take at most 180 of a server's 200 (`max_connections` in docker-compose.yml)."""
 
 
 class Settings(BaseSettings):

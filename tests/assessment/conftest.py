@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import count
@@ -26,6 +27,7 @@ from shared.events.registry import DivisionRecorded, HouseholdExited, HouseholdR
 from shared.ids import new_id
 from shared.roles import Role
 from shared.scope import Level
+from shared.service import Service
 from shared.testing import COUNTY, OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Client, Running, running, settings_for
 
 PERIOD = "2016-11"
@@ -163,8 +165,24 @@ async def settle_in(county: County) -> County:
     return county
 
 
-@pytest.fixture
-async def county(tmp_path: Path, database_url: str) -> AsyncIterator[County]:
+@asynccontextmanager
+async def a_county(tmp_path: Path, database_url: str) -> AsyncIterator[County]:
     settings = settings_for(Settings, tmp_path, database_url)
     async with running(settings, metadata, ROUTERS, handlers=HANDLERS, jobs=jobs.JOBS) as live:
         yield await settle_in(County(live))
+
+
+@pytest.fixture
+async def county(tmp_path: Path, database_url: str) -> AsyncIterator[County]:
+    async with a_county(tmp_path, database_url) as county:
+        yield county
+
+
+@pytest.fixture
+async def county_and_replica(tmp_path: Path, postgres_url: str) -> AsyncIterator[tuple[County, Service]]:
+    """A county on PostgreSQL, and a second worker of it."""
+    async with a_county(tmp_path, postgres_url) as county:
+        service = county.live.service
+        replica = Service(service.settings, service.bus, handlers=HANDLERS, jobs=jobs.JOBS)
+        yield county, replica
+        await replica.database.close()
