@@ -11,7 +11,10 @@ GC_THRESHOLDS = (20_000, 20, 20)
 
 
 def config(app: ASGIApp, **given: Any) -> uvicorn.Config:
-    return uvicorn.Config(app, loop="uvloop", http="httptools", log_level="warning", access_log=False, **given)
+    """`log_config=None`: what uvicorn has to say is a line of ours (shared.observability.Foreign)."""
+    return uvicorn.Config(
+        app, loop="uvloop", http="httptools", log_config=None, log_level="warning", access_log=False, **given
+    )
 
 
 def settle_memory() -> None:

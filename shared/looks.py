@@ -28,8 +28,7 @@ MAX_COUNTED = 100_000
 """Rows of an outbox that are counted; a longer queue shows as this many."""
 
 _o, _d = tables.outbox.c, tables.dead_letter.c
-_WAITING = select(_o.id).where(_o.published_at.is_(None)).limit(MAX_COUNTED).subquery()
-_UNPUBLISHED = select(func.count()).select_from(_WAITING)
+_UNPUBLISHED = select(_o.id).where(_o.published_at.is_(None))
 _OLDEST = select(_o.recorded_at).where(_o.published_at.is_(None)).order_by(_o.id).limit(1)
 
 
@@ -42,7 +41,8 @@ def looks_of(service: "Service", own: Mapping[str, OwnLook]) -> Looks:
 
     async def outbox() -> Iterable[Reading]:
         async with service.database.read() as tx:
-            count = await tx.scalar(_UNPUBLISHED) or 0
+            waiting = _UNPUBLISHED.limit(MAX_COUNTED).subquery()
+            count = await tx.scalar(select(func.count()).select_from(waiting)) or 0
             oldest = await tx.scalar(_OLDEST)
         age = 0.0 if oldest is None else (service.clock.now() - oldest).total_seconds()
         return [Reading(OUTBOX_UNPUBLISHED, count), Reading(OUTBOX_AGE, max(0.0, age))]
