@@ -23,6 +23,9 @@ def verify(
     checkpoint: Annotated[
         Path | None, typer.Option(help="with --database: a checkpoint that was kept outside it")
     ] = None,
+    log_only: Annotated[
+        bool, typer.Option("--log-only", help="with --database: chain and tree alone, neither columns nor balances")
+    ] = False,
 ) -> None:
     """Check that money entries are what was signed (离线验证). Needs neither network nor server.
 
@@ -36,10 +39,10 @@ def verify(
         raise typer.BadParameter("A bundle is checked with the log's key: --key funds.vkey")
     if database is not None and checkpoint is None:
         raise typer.BadParameter("A database is checked against a checkpoint: --checkpoint witnessed.txt")
-    raise typer.Exit(_run(bundle, key, database, checkpoint))
+    raise typer.Exit(_run(bundle, key, database, checkpoint, log_only))
 
 
-def _run(bundle: Path | None, key: Path | None, database: str | None, checkpoint: Path | None) -> int:
+def _run(bundle: Path | None, key: Path | None, database: str | None, checkpoint: Path | None, log_only: bool) -> int:
     import asyncio
 
     from services.funds.proofs.notes import read_keys
@@ -55,7 +58,7 @@ def _run(bundle: Path | None, key: Path | None, database: str | None, checkpoint
             assert database is not None
             assert checkpoint is not None
             note = checkpoint.read_bytes().decode()
-            report = asyncio.run(verify_database(database, note, keys))
+            report = asyncio.run(verify_database(database, note, keys, log_only=log_only))
     except Exception as error:  # whatever it is, nothing was proven
         typer.echo(f"cannot be checked: {error}", err=True)
         return WRONG

@@ -1,0 +1,245 @@
+"""A stretch of a book (账段), verified page by page: the page at once when all of it is right, entry by entry when not.
+
+Two stretches know nothing of each other, so each can have a process of its own; `audit` puts together what they found.
+"""
+
+import struct
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from operator import itemgetter
+from typing import Any
+
+import orjson
+
+from services.funds.ledger import domain
+from services.funds.ledger.domain import AccountKey, Head
+from services.funds.proofs import merkle
+from services.funds.proofs.books import Source, raw
+from services.funds.proofs.verify import Problem
+
+PAGE_LEVEL = 11
+PAGE = 1 << PAGE_LEVEL
+"""Entries read at once. A full page is one complete node of the log's tree."""
+
+MAX_PROBLEMS = 100
+"""After so many the verifier counts no more: something is thoroughly wrong."""
+
+_SAID = ("kind", "ref", "once", "actor", "effective_on", "recorded_at", "division", "memo")
+_COLUMNS = itemgetter(*_SAID)
+_LINE = itemgetter("kind", "owner", "earmark", "division", "amount_fen")
+_NOWHERE = AccountKey("", "", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page adds to the log's tree: its own right edge, and what that edge was at the sizes asked for."""
+
+    edge: list[bytes]
+    edge_at: dict[int, list[bytes]]
+
+
+@dataclass(slots=True)
+class Stretch:
+    """What was found in the entries over `after`: `first_page` is where its pages stand in the tree, `head` its last entry.
+
+    `whole`: no entry is missing. `divisions`: of each account, that of its first posting here. `ended_early`: too much is wrong.
+    """
+
+    after: int
+    head: Head
+    first_page: int = 0
+    whole: bool = True
+    ended_early: bool = False
+    entries: list[range] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    balances: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
+    divisions: dict[int, str] = field(default_factory=dict)
+
+
+async def check_stretch(
+    source: Source, book: str, after: int, last: int, *, sizes: Sequence[int], log_only: bool = False
+) -> Stretch:
+    """Verifies the entries of a book with numbers over `after` (a multiple of PAGE, or below 1) up to `last`.
+
+    `sizes`: of the checkpoints whose roots are wanted. `log_only`: links and tree, neither columns nor postings.
+    """
+    before = await source.rows("before", book, after)
+    head = Head(before[0][0], raw(before[0][1])) if before else domain.genesis(book)
+    rows = [] if log_only else await source.rows("accounts", book)
+    reader = _Reader(source, book, {row[0]: AccountKey(row[2], row[3], row[4]) for row in rows}, sizes, log_only)
+    reader.found = Stretch(after, head, first_page=max(0, after) >> PAGE_LEVEL)
+    await reader.read(after, last)
+    return reader.found
+
+
+class _Reader:
+    found: Stretch
+
+    def __init__(
+        self, source: Source, book: str, accounts: dict[int, AccountKey], sizes: Sequence[int], log_only: bool
+    ) -> None:
+        self.source, self.book, self.accounts, self.log_only = source, book, accounts, log_only
+        self.ids = {key: id for id, key in accounts.items()}
+        self.sizes = frozenset(sizes)
+
+    async def read(self, after: int, last: int) -> None:
+        read_to = self.found.head.seq if after > 0 else after
+        while after < last:
+            end = min(after - after % PAGE + PAGE, last)
+            entries = await self.source.rows("entries", self.book, read_to, end)
+            if not entries:
+                ((following,),) = await self.source.rows("next", self.book, end)
+                if following is None or following > last:
+                    break
+                after = (following - 1) // PAGE * PAGE
+                continue
+            to = entries[-1][0]
+            posted = [] if self.log_only else await self.source.rows("postings", self.book, read_to, to)
+            sealed = await self.source.rows("leaves", self.book, max(0, read_to), to)
+            self._page(entries, posted, sealed)
+            if len(self.found.problems) > MAX_PROBLEMS:
+                self.found.ended_early = True
+                break
+            after, read_to = end, to
+
+    def _page(self, entries: Sequence[Any], posted: Sequence[Any], sealed: Sequence[Any]) -> None:
+        start = self.found.head.seq
+        hashed = self._at_once(entries, posted, sealed)
+        if hashed is None:
+            hashed = self._one_by_one(entries, posted, sealed)
+        if self.found.whole:
+            self.found.pages.append(self._grown(start, hashed))
+
+    def _at_once(self, entries: Sequence[Any], posted: Sequence[Any], sealed: Sequence[Any]) -> list[bytes] | None:
+        """The leaf hashes of a page of which everything is right; None when something is not, or cannot be read."""
+        head, n = self.found.head, len(entries)
+        if (entries[0][0], entries[-1][0]) != (head.seq + 1, head.seq + n):
+            return None
+        seqs, bodies, digests, links, asked, *columns = zip(*entries, strict=True)
+        prevs, packed = (head.link, *links[:-1]), struct.pack(f">{n}q", *seqs)
+        numbers = [packed[at : at + 8] for at in range(0, 8 * n, 8)]
+        try:
+            if [sha256(body).digest() for body in bodies] != list(digests):
+                return None
+            if [sha256(p + s + d).digest() for p, s, d in zip(prevs, numbers, digests, strict=True)] != list(links):
+                return None
+            records = map(domain.record, seqs, prevs, links, bodies)
+            hashed = [sha256(b"\x00" + record).digest() for record in records]
+            if [tuple(row) for row in sealed] != list(
+                zip(range(head.seq, head.seq + len(sealed)), hashed, strict=False)
+            ):
+                return None
+            if not self.log_only and not self._said(seqs, bodies, asked, columns, posted):
+                return None
+        except (ValueError, KeyError, TypeError, struct.error):
+            return None
+        self._add(posted)
+        self.found.entries.append(range(seqs[0], seqs[-1] + 1))
+        self.found.head = Head(seqs[-1], links[-1])
+        return hashed
+
+    def _said(
+        self,
+        seqs: Sequence[int],
+        bodies: Sequence[bytes],
+        asked: Sequence[bytes],
+        columns: Sequence[Any],
+        posted: Sequence[Any],
+    ) -> bool:
+        """Whether columns and postings are exactly those that the bodies say."""
+        said = [orjson.loads(body) for body in bodies]
+        ids = self.ids
+        lines = [
+            (seq, at, ids[kind, owner, earmark], division, fen)  # type: ignore[index]  # a tuple equals the named one
+            for seq, one in zip(seqs, said, strict=True)
+            for at, (kind, owner, earmark, division, fen) in enumerate(map(_LINE, one["postings"]))
+        ]
+        return (
+            lines == list(map(tuple, posted))
+            and list(map(_COLUMNS, said)) == list(zip(*columns, strict=True))
+            and [one["request_hash"] for one in said] == [hash.hex() for hash in asked]
+            and all(one["book"] == self.book for one in said)
+        )
+
+    def _grown(self, start: int, hashed: list[bytes]) -> Page:
+        levels = [hashed]
+        while len(row := levels[-1]) > 1:
+            levels.append([merkle.node_hash(a, b) for a, b in zip(row[::2], row[1::2], strict=False)])
+
+        def edge(size: int) -> list[bytes]:
+            return [levels[level][place] for level, place in merkle.root_nodes(size)]
+
+        wanted = self.sizes.intersection(range(start + 1, start + len(hashed) + 1))
+        return Page(edge(len(hashed)), {size: edge(size - start) for size in sorted(wanted)})
+
+    def _add(self, posted: Sequence[Any]) -> None:
+        balances, divisions = self.found.balances, self.found.divisions
+        for _, _, account, division, amount_fen in posted:
+            if account not in balances:
+                divisions[account] = division
+            balances[account] += amount_fen
+
+    # What follows names what is wrong
+
+    def _one_by_one(self, entries: Sequence[Any], posted: Sequence[Any], sealed: Sequence[Any]) -> list[bytes]:
+        lines: dict[int, list[Any]] = {}
+        for line in posted:
+            lines.setdefault(line[0], []).append(line)
+        leaves = {place: raw(hash) for place, hash in sealed}
+        hashed = [self._entry(row, lines, leaves.get(row[0] - 1)) for row in entries]
+        for seq in lines:
+            self._wrong(seq, "it is missing, and postings of it are there")
+        return hashed
+
+    def _wrong(self, seq: int, what: str) -> None:
+        self.found.problems.append(Problem(seq, what))
+
+    def _entry(self, row: Any, lines: dict[int, list[Any]], leaf: bytes | None) -> bytes:
+        found, head = self.found, self.found.head
+        seq, body, digest, linked = row[0], raw(row[1]), raw(row[2]), raw(row[3])
+        if seq < 1:
+            self._wrong(seq, "an entry cannot have this number")
+            found.whole = False
+            return b""
+        for missing in range(head.seq + 1, min(seq, head.seq + 1 + MAX_PROBLEMS)):
+            self._wrong(missing, "it is missing")
+            self._add(lines.pop(missing, []))
+            found.whole = False  # nothing more can be said about the root
+        posted = lines.pop(seq, [])
+        self._add(posted)
+        hashed = merkle.leaf_hash(domain.record(seq, head.link, linked, body))
+        if domain.digest_of(body) != digest:
+            what = "its body was edited: it does not have its hash any more"
+        elif domain.link(head.link, seq, digest) != linked:
+            what = "its link does not follow from it and the entry before it"
+        elif leaf is not None and leaf != hashed:
+            what = "it is not the one that was sealed"
+        else:
+            what = "" if self.log_only else self._difference(row, body, posted)
+        if what:
+            self._wrong(seq, what)
+        found.entries.append(range(seq, seq + 1))
+        found.head = Head(seq, linked)
+        return hashed
+
+    def _difference(self, row: Any, body: bytes, posted: Sequence[Any]) -> str:
+        """Where the columns and postings differ from what the entry's body says; "" when they do not."""
+        try:
+            said = orjson.loads(body)
+            lines = [_LINE(line) for line in said["postings"]]
+            columns = tuple(row[5:])
+            if columns != _COLUMNS(said) and (
+                wrong := [name for name, value in zip(_SAID, columns, strict=True) if value != said[name]]
+            ):
+                return f"its columns say otherwise than its body: {', '.join(wrong)}"
+            if said["book"] != self.book or said["request_hash"] != raw(row[4]).hex():
+                return "its columns say otherwise than its body: book or request_hash"
+        except (ValueError, KeyError, TypeError):
+            return "its body cannot be read"
+        found = [(*self.accounts.get(account, _NOWHERE), division, fen) for _, _, account, division, fen in posted]
+        if found != lines or any(line[1] != at for at, line in enumerate(posted)):
+            return "its postings are not those of its body"
+        return ""

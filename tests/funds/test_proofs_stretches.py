@@ -1,0 +1,128 @@
+"""A book of several pages, verified in stretches: the same findings as in one go, and a right page is never taken apart."""
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from services.funds.ledger.domain import AccountKey, Command, Posting
+from services.funds.ledger.service import open_ledger
+from services.funds.proofs import sequencer, stretch
+from services.funds.proofs import store as log_store
+from services.funds.proofs.audit import verify_database
+from services.funds.proofs.stretch import MAX_PROBLEMS, PAGE
+from services.funds.settings import Settings
+from services.funds.tables import metadata
+from shared.testing import COUNTY, TOWN, running, settings_for
+
+ENTRIES = 2 * PAGE + 100
+FUND, PROJECT = AccountKey("fund", "F1", "F1"), AccountKey("project", "P1", "F1")
+FREED = [
+    f"drop trigger {table}_no_{act}"
+    for table in ("ledger_entry", "ledger_posting", "log_checkpoint")
+    for act in ("update", "delete")
+]
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The database of a sealed book, and its latest checkpoint."""
+    home = tmp_path_factory.mktemp("book")
+
+    async def make() -> str:
+        settings = settings_for(Settings, home)
+        async with running(settings, metadata, (), resources={"ledger": open_ledger}) as live:
+            writer = live.app.state.ledger
+            await asyncio.gather(*(writer.post(entry(live.clock.now(), n)) for n in range(ENTRIES)))
+            await sequencer.seal(live.service)
+            async with live.service.database.read() as tx:
+                return (await log_store.latest(tx, "610926"))[1]
+
+    note = asyncio.run(make())
+    return home / "funds.db", note
+
+
+def entry(now, n: int) -> Command:
+    there, here = (AccountKey("source", "F1", "F1"), FUND) if n % 2 == 0 else (FUND, PROJECT)
+    return Command(
+        book="610926", kind="received", ref=f"r{n}", actor="finance-1", effective_on=now.date(), recorded_at=now,
+        division=COUNTY, postings=(Posting(there, -100, COUNTY), Posting(here, 100, TOWN if here is PROJECT else COUNTY)),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def copy(book, tmp_path) -> Path:
+    """The database, free to be changed."""
+    path = tmp_path / "funds.db"
+    with closing(sqlite3.connect(book[0])) as source, closing(sqlite3.connect(path)) as target:
+        source.backup(target)
+        for statement in FREED:
+            target.execute(statement)
+        target.commit()
+    return path
+
+
+def edited(path: Path, *statements: str) -> Path:
+    with closing(sqlite3.connect(path)) as sql:
+        for statement in statements:
+            sql.execute(statement)
+        sql.commit()
+    return path
+
+
+async def found(path: Path, note: str, *, stretches: bool, log_only: bool = False):
+    report = await verify_database(str(path), note, (), log_only=log_only, stretch=1 if stretches else ENTRIES)
+    return report.exit_code, [problem.entry for problem in report.problems], len(report.entries)
+
+
+@pytest.mark.parametrize("stretches", [False, True])
+async def test_a_right_book_is_right(book, stretches):
+    assert await found(*book, stretches=stretches) == (0, [], ENTRIES)
+
+
+async def test_a_right_page_is_checked_at_once(book, monkeypatch):
+    def never(*_: object) -> bytes:
+        raise AssertionError("an entry of a right page was looked at by itself")
+
+    monkeypatch.setattr(stretch._Reader, "_entry", never)
+    assert await found(*book, stretches=False) == (0, [], ENTRIES)
+
+
+WRONG = {
+    "a body in each page": (
+        [f"update ledger_entry set body = body || ' ' where seq in (7, {PAGE + 7}, {2 * PAGE + 7})"],
+        [7, PAGE + 7, 2 * PAGE + 7],
+    ),
+    "the last entry of a page": ([f"update ledger_entry set memo = 'x' where seq = {PAGE}"], [PAGE]),
+    "the first of the next": ([f"update ledger_posting set amount_fen = 1 where seq = {PAGE + 1} and line = 1"], [PAGE + 1, None]),
+    "the last entry of a page taken out": ([f"delete from ledger_entry where seq = {PAGE}"], [PAGE, PAGE + 1]),
+    "a signed root": ([f"update log_checkpoint set root = zeroblob(32) where size = {ENTRIES}"], [ENTRIES]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", WRONG)
+async def test_an_edit_is_named_in_one_go_and_in_stretches(book, copy, edit):
+    statements, entries = WRONG[edit]
+    edited(copy, *statements)
+    for stretches in (False, True):
+        code, named, _ = await found(copy, book[1], stretches=stretches)
+        assert (code, named[: len(entries)]) == (1, entries)
+
+
+async def test_pages_taken_out_are_missing_and_the_check_ends_early(book, copy):
+    edited(copy, f"delete from ledger_entry where seq between 100 and {PAGE + 100}")
+    code, named, _ = await found(copy, book[1], stretches=True)
+    assert (code, named[:MAX_PROBLEMS]) == (1, list(range(100, 100 + MAX_PROBLEMS)))
+
+
+async def test_the_log_alone_is_checked_without_columns_and_postings(book, copy):
+    edited(
+        copy,
+        "update ledger_entry set memo = 'x' where seq = 9",
+        "update ledger_posting set amount_fen = 1 where seq = 9",
+    )
+    assert await found(copy, book[1], stretches=True, log_only=True) == (0, [], ENTRIES)
+    edited(copy, "update ledger_entry set body = body || ' ' where seq = 9")
+    assert (await found(copy, book[1], stretches=True, log_only=True))[:2] == (1, [9])
