@@ -14,6 +14,11 @@ _FROM = os.environ.get("DAOHU_FAULT_FROM", "")
 _left = int(_COUNT or "1")
 
 
+def armed(service: str, name: str) -> bool:
+    """Whether this process will stop at that point: for a place that has to make room for it."""
+    return f"{service}.{name}" == _POINT
+
+
 def point(service: str, name: str) -> None:
     """Marks a place where a crash must lose nothing and do nothing twice."""
     global _left

@@ -41,17 +41,23 @@ def receive(ref: str, fen: int, **given) -> Command:
 
 
 def fact(seq: int) -> Fact:
-    fund = UUID(int=seq)
+    return fact_about(receive("r", 1), seq)
+
+
+def fact_about(command: Command, seq: int, key: str = "") -> Fact:
+    """What happened by an entry; its key is the entry's number unless another is given."""
     event = FundReceived(
-        fund_id=fund,
+        fund_id=UUID(int=seq),
         fund_no="F1",
         level="county",
-        division=COUNTY,
+        division=command.division,
         amount_fen=1,
-        received_on=date(2016, 11, 1),
+        received_on=command.effective_on,
         entry_seq=seq,
     )
-    return Fact(event, Envelope(new_id(), event.type_name, "/daohu/funds", str(fund), AT, COUNTY, "a", 1))
+    return Fact(
+        event, Envelope(new_id(), event.type_name, "/daohu/funds", key or str(seq), AT, command.division, "a", 1)
+    )
 
 
 def writer_of(database: Database) -> Writer:

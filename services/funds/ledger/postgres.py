@@ -8,6 +8,7 @@ Processes take turns at a book (an advisory lock), so that they do not decide in
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from time import monotonic
 
 from services.funds.ledger import domain
@@ -43,6 +44,10 @@ TURN_S = 0.03
 
 IDLE_S = 0.003
 """A writer without work gives its turn back after so long."""
+
+_FAULT = ("funds", "ledger_before_commit")
+_before_commit = partial(faults.point, *_FAULT) if faults.armed(*_FAULT) else None
+"""Only with a fault to come is the statement sent apart from its commit: a process frozen between the two would hold the book."""
 
 MOVED_MAX = 5_000
 """Entries of others since our last turn whose accounts are read again; after more of them all are forgotten."""
@@ -258,7 +263,7 @@ class PostgresWriter(Writer):
             books[code].suppose(of_book)
         if asks:
             self._turn_ends = monotonic() + TURN_S
-        return self._send_to_pipe(b"batch", *params, executed=lambda: faults.point("funds", "ledger_before_commit"))
+        return self._send_to_pipe(b"batch", *params, executed=_before_commit)
 
     def _accounts(
         self, decided: Mapping[str, Decided]
