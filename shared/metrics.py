@@ -8,7 +8,16 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 LOOK_EVERY_S = 1.0
 """However often it is scraped, the database is asked at most once in so many seconds."""
@@ -18,6 +27,7 @@ LOOK_SECONDS = 2.0
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+disable_created_metrics()
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
