@@ -3,8 +3,8 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import Any
 
 import uvicorn
@@ -107,13 +107,12 @@ async def _live(part: Part, settings: Settings, listening: socket.socket) -> int
         stack.push_async_callback(bus.stop)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         stack.push_async_callback(_end, server, serving)
-        stack.enter_context(_watched(service))
         try:
             if not await _prepared(service, bus, asked):
                 return STOPPED
             if service.works:
                 await bus.start()
-            async with app.router.lifespan_context(app):
+            async with _watched(service), app.router.lifespan_context(app):
                 door.open = True
                 service.log.info("serving", role=settings.role)
                 await _first(asked.wait(), service.failed.wait(), asyncio.shield(serving))
@@ -132,8 +131,8 @@ async def _end(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
     await serving
 
 
-@contextmanager
-def _watched(service: Service) -> Iterator[None]:
+@asynccontextmanager
+async def _watched(service: Service) -> AsyncIterator[None]:
     """The process ends with EXIT_STUCK when its event loop or its consumer stands still."""
     beat = 0
 
@@ -149,9 +148,11 @@ def _watched(service: Service) -> Iterator[None]:
     watchdog = Watchdog(watched, after_s=service.settings.stuck_seconds)
     beating = asyncio.create_task(go_on())
     watchdog.start()
-    yield
-    watchdog.stop()
-    beating.cancel()
+    try:
+        yield
+    finally:
+        watchdog.stop()
+        beating.cancel()
 
 
 async def _first(*waits: Awaitable[Any]) -> None:

@@ -23,9 +23,11 @@ from services.notify.weeks.domain import week_after, week_of
 from shared import keys
 from shared.bus import Message
 from shared.clock import MovableClock, SystemClock
+from shared.consumer import RATE_MAX_DEAD
 from shared.kafka import KafkaBus
 from shared.roles import Role
 from shared.settings import Settings
+from shared.watchdog import EXIT_STUCK
 from tests.servers import free_port, until
 from tests.servers.kafka import Kafka
 from tests.servers.postgres import Postgres
@@ -70,6 +72,15 @@ class Deployment:
                 stderr=file,
             )
         return Running(process, f"http://127.0.0.1:{port}", log)
+
+    def send_unreadable(self, messages: int) -> None:
+        async def send() -> None:
+            bus = KafkaBus(self.kafka.bootstrap_servers)
+            await bus.start()
+            await bus.producer().send([Message(TOPIC, f"{number}", b"?", {}) for number in range(messages)])
+            await bus.stop()
+
+        asyncio.run(send())
 
     @contextmanager
     def running(self, *words: str, **environment: str) -> Iterator["Running"]:
@@ -216,7 +227,11 @@ def test_a_worker_without_its_topics_does_not_start(made: Deployment) -> None:
 
 def test_postgresql_away_is_a_retryable_503_and_passes_by_itself(made: Deployment) -> None:
     token = made.token(Role.POVERTY_OFFICE)
-    brief = {"division": COUNTY, "week": week_after(week_of(SystemClock().now().date()), 1), "tasks": ["核实退出户收入"]}
+    brief = {
+        "division": COUNTY,
+        "week": week_after(week_of(SystemClock().now().date()), 1),
+        "tasks": ["核实退出户收入"],
+    }
     with made.running("--role", "api") as api:
         made.postgres.kill()
         refused = api.post("/notify/v1/briefs", token, brief)
@@ -260,18 +275,25 @@ def test_a_round_runs_the_jobs_where_the_clock_is_moved(made: Deployment) -> Non
         until(lambda: worker.post(path, made.token(Role.COUNTY_ADMIN)).json()["settled"], START_S, "settled")
 
 
+def test_a_worker_whose_consumer_stands_still_ends_so_that_it_is_started_anew(made: Deployment) -> None:
+    """Somebody's forgotten transaction holds the inbox: the handler waits for it, and nothing goes on."""
+
+    with (
+        psycopg.connect(made.environment["DAOHU_NOTIFY_DATABASE_URL"]) as connection,
+        made.running("--role", "worker", DAOHU_STUCK_SECONDS="5") as worker,
+    ):
+        connection.execute("lock table dead_letter in access exclusive mode")
+        made.send_unreadable(1)
+        assert worker.process.wait(START_S) == EXIT_STUCK
+        assert worker.said("stuck")[0]["loop"] == "consumer"
+
+
 def test_events_that_cannot_be_handled_in_numbers_end_the_worker(made: Deployment) -> None:
     """A bad release must not empty a topic into the dead letters: the process ends, and whoever looks after it sees why."""
 
-    async def send() -> None:
-        bus = KafkaBus(made.kafka.bootstrap_servers)
-        await bus.start()
-        await bus.producer().send([Message(TOPIC, f"{number}", b"?", {}) for number in range(40)])
-        await bus.stop()
-
     live = made.run("--role", "worker")
     try:
-        asyncio.run(send())
+        made.send_unreadable(2 * RATE_MAX_DEAD)
         assert live.process.wait(START_S) == 1
         assert live.said("loop_ended")[0]["error"] == "TooManyDeadLetters"
     finally:
