@@ -17,6 +17,7 @@ from tests.servers import until
 
 CALLERS = 4
 RECEIPT_FEN = 100
+PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,11 @@ class Callers:
         """What the ledger says has arrived."""
         with self._driver("look") as driver:
             return int(driver.get(cast.FINANCE, f"/funds/v1/sources/{self.fund}")["figures"]["received_fen"])
+
+    def go_on(self) -> None:
+        """Returns when one more was answered from now on, or one has failed."""
+        before = self.done
+        until(lambda: self.done > before or bool(self.failures), PATIENCE_S, "receipts go on")
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -84,13 +90,18 @@ def a_fund(name: str) -> dict[str, Any]:
     }
 
 
+def back_after_kill(cluster: Cluster, name: str) -> None:
+    """kill -9; returns when the supervisor's new process is ready."""
+    process = cluster.processes[name]
+    killed = process.pid
+    cluster.kill(name)
+    until(lambda: process.pid != killed and process.ready(), PATIENCE_S, f"{name} is there again")
+
+
 @pytest.mark.parametrize("name", ["funds-api-1", "funds-worker-2", "origin-1"])
 def test_what_is_killed_is_started_again(pair: Cluster, name: str) -> None:
-    process = pair.processes[name]
-    before = process.pid
-    pair.kill(name)
-    until(lambda: process.pid != before and process.ready(), 60, f"{name} is there again")
-    assert process.exits == [-9]
+    back_after_kill(pair, name)
+    assert pair.processes[name].exits == [-9]
 
 
 def test_a_rolling_restart_under_load_shows_no_error(pair: Cluster) -> None:
@@ -98,9 +109,8 @@ def test_a_rolling_restart_under_load_shows_no_error(pair: Cluster) -> None:
     callers = Callers(pair, "rolling")
     with callers.at_work():
         for name in ("funds-api-1", "funds-api-2", "funds-worker-1", "funds-worker-2"):
-            before = callers.done
             assert pair.restart(name) == 0
-            until(lambda since=before: callers.done > since or callers.failures, 60, "receipts go on")  # type: ignore[misc]
+            callers.go_on()
     assert callers.failures == [], pair.complaints()
     assert callers.received_fen() == callers.done * RECEIPT_FEN > 0
 
@@ -110,10 +120,7 @@ def test_a_killed_api_under_load_loses_and_repeats_nothing(pair: Cluster) -> Non
     callers = Callers(pair, "killed")
     with callers.at_work():
         for name in ("funds-api-1", "funds-api-2"):
-            process, before = pair.processes[name], callers.done
-            pid = process.pid
-            pair.kill(name)
-            until(lambda p=process, pid=pid: p.pid != pid and p.ready(), 60, f"{name} is there again")  # type: ignore[misc]
-            until(lambda since=before: callers.done > since or callers.failures, 60, "receipts go on")  # type: ignore[misc]
+            back_after_kill(pair, name)
+            callers.go_on()
     assert callers.failures == [], pair.complaints()
     assert callers.received_fen() == callers.done * RECEIPT_FEN > 0
