@@ -85,9 +85,10 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
 
 
 def _health(app: FastAPI, service: Service, prefix: str) -> None:
-    async def livez() -> dict[str, str]:
-        """Alive (存活)."""
-        return {"status": "ok"}
+    async def livez() -> Response:
+        """Alive (存活): the process answers and its loops go on."""
+        state = service.alive()
+        return Response(orjson.dumps({"status": state}), 200 if state == "ok" else 503, media_type="application/json")
 
     async def readyz() -> Response:
         """Ready to serve (就绪): each part and its state."""
@@ -104,7 +105,7 @@ def _health(app: FastAPI, service: Service, prefix: str) -> None:
         await service.looks.take()
         return Response(metrics.text(service.name), media_type=metrics.CONTENT_TYPE)
 
-    app.add_api_route(f"{prefix}/livez", livez, tags=["health"])
+    app.add_api_route(f"{prefix}/livez", livez, tags=["health"], response_model=None)
     app.add_api_route(f"{prefix}/metrics", show_metrics, include_in_schema=False)
     app.add_api_route(f"{prefix}/readyz", readyz, tags=["health"], response_model=None)
 
