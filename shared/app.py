@@ -16,8 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import metrics
 from shared.auth import TokenMiddleware
-from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, TooLarge, Unavailable
-from shared.failures import place_of
+from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, StorageFull, TooLarge, Unavailable
+from shared.failures import place_of, storage_full
 from shared.http import Directory
 from shared.observed import Observed, route_of
 from shared.service import Service
@@ -166,6 +166,8 @@ def _database_refusal(error: Exception) -> Refusal:
         state = getattr(error.orig, "pgcode", None) or ""
         if state.startswith("22") or isinstance(getattr(error.orig, "__cause__", None), ValueError):
             return Malformed("A value is out of the range that can be stored. Correct it.")
+    if storage_full(error):
+        return StorageFull()
     return Unavailable("The database did not answer. Repeat with the same Idempotency-Key: nothing is done twice.")
 
 
@@ -216,3 +218,8 @@ class Limits:
             if not started:
                 late = Unavailable("It took too long. Repeat with the same Idempotency-Key: nothing is done twice.")
                 await problem(late)(scope, receive, send)
+        except asyncio.CancelledError:  # the server stops and waits no longer; of itself it would answer 500
+            if started:
+                raise
+            ends = Unavailable("The process ends. Repeat with the same Idempotency-Key: nothing is done twice.")
+            await problem(ends)(scope, receive, send)

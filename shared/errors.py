@@ -85,3 +85,12 @@ class Unavailable(Refusal):
     status = 503
     code = "unavailable"
     retryable = True
+
+
+class StorageFull(Unavailable):
+    """The database has no room left; reading goes on. It passes when somebody has made room."""
+
+    code = "storage_full"
+
+    def __init__(self) -> None:
+        super().__init__("The storage is full. Repeat later with the same Idempotency-Key: nothing is done twice.")

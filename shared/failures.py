@@ -17,6 +17,8 @@ _HOUSE = Path(__file__).parent.parent
 _SQLITE_PASSING = {5, 6, 7, 9, 10, 13, 14, 15}
 """BUSY LOCKED NOMEM INTERRUPT IOERR FULL CANTOPEN PROTOCOL. The plain ERROR (1) is a wrong statement: it does not pass."""
 
+_SQLITE_FULL, _POSTGRES_FULL = 13, "53100"
+
 _POSTGRES_PASSING = {"08", "40", "53", "55", "57"}
 """Classes of SQLSTATE: connection, serialization and deadlock, resources, locks, an operator's intervention."""
 
@@ -34,6 +36,13 @@ def transient(error: Exception) -> bool:
     if state := getattr(error.orig, "sqlstate", None):
         return state[:2] in _POSTGRES_PASSING
     return isinstance(error, OperationalError | InterfaceError)
+
+
+def storage_full(error: Exception) -> bool:
+    """Whether a database refused a write because its disk has no room."""
+    driver = getattr(error, "orig", error)
+    code = getattr(driver, "sqlite_errorcode", 0)
+    return code & 0xFF == _SQLITE_FULL or getattr(driver, "sqlstate", None) == _POSTGRES_FULL
 
 
 def backoff(failures: int) -> float:

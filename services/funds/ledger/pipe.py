@@ -44,11 +44,11 @@ class Lost(Exception):
 
 
 class Failed(Exception):
-    """The server refused a statement; nothing of it happened. `state`: SQLSTATE. Carries no values of the statement."""
+    """The server refused a statement; nothing of it happened. Carries no values of the statement."""
 
-    def __init__(self, state: str, constraint: str) -> None:
-        super().__init__(f"{state} {constraint}".strip())
-        self.state = state
+    def __init__(self, sqlstate: str, constraint: str) -> None:
+        super().__init__(f"{sqlstate} {constraint}".strip())
+        self.sqlstate = sqlstate
 
 
 class _Sent:

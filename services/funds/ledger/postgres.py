@@ -339,7 +339,7 @@ class PostgresWriter(Writer):
         self._failed.clear()
         self._queue.clear()
         for one in told:
-            one.answer(not_written())
+            one.answer(not_written(error))
 
     async def _connect(self) -> None:
         if self._pipe is None or self._pipe.closed:
@@ -374,7 +374,7 @@ class PostgresWriter(Writer):
         try:
             await self._send_to_pipe(b"turn", sql.int4s(sorted(map(int, books))))
         except Failed as error:
-            if error.state != _LOCK_TIMEOUT:
+            if error.sqlstate != _LOCK_TIMEOUT:
                 raise
             log.warning("ledger_turn_not_given", books=len(books))  # who holds it hangs; the compare-and-set is enough
         self._held, self._turn_ends = books, monotonic() + TURN_S
@@ -412,7 +412,7 @@ class PostgresWriter(Writer):
 def _passes(error: Exception) -> bool:
     """Whether the same batch may succeed a moment later: the server is away or busy, or another writer was first."""
     if isinstance(error, Failed):
-        return error.state == sql.HEAD_MOVED or error.state.startswith(_PASSING)
+        return error.sqlstate == sql.HEAD_MOVED or error.sqlstate.startswith(_PASSING)
     return isinstance(error, Lost | OSError | TimeoutError)
 
 

@@ -4,7 +4,6 @@ Its statements go straight to sqlite3, prepared once and run row by row: on this
 composing a handful of statements through SQLAlchemy, which would be paid for every batch (handbook: speed.md).
 """
 
-import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -56,13 +55,16 @@ class SqliteWriter(Writer):
             waiting.answer(outcome)
 
     async def _commit(self, batch: list[Waiting]) -> list[tuple[Waiting, Posted | Refusal]]:
-        """Raises NotWritten when the database does not answer, whatever else the batch raises otherwise."""
-        for attempt in range(TRIES):
-            if attempt:
-                await pause(attempt)
-            with contextlib.suppress(OperationalError, InterfaceError, PoolTimeout, OSError, sqlite3.OperationalError):
+        """Raises NotWritten or StorageFull when the database does not take it, whatever else the batch raises otherwise."""
+        tries = 0
+        while True:
+            try:
                 return await self._transact(batch)
-        raise not_written()
+            except (OperationalError, InterfaceError, PoolTimeout, OSError, sqlite3.OperationalError) as error:
+                tries += 1
+                if tries == TRIES:
+                    raise not_written(error) from error
+            await pause(tries)
 
     async def _transact(self, batch: list[Waiting]) -> list[tuple[Waiting, Posted | Refusal]]:
         """One batch, one transaction, which holds the file's only write lock from its start: read, decide, write."""

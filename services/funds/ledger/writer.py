@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Sequence
 import structlog
 
 from services.funds.ledger.domain import Command, Decided, InsufficientFunds, Posted, refusal_of
-from shared.errors import Refusal, Unavailable
+from shared.errors import Refusal, StorageFull, Unavailable
+from shared.failures import storage_full
 from shared.metrics import LEDGER_BATCH_COMMANDS, LEDGER_IN_FLIGHT, LEDGER_WAITING
 from shared.outbox import Fact
 
@@ -115,7 +116,7 @@ class Writer(ABC):
         it is called again when the batch is written again.
 
         Raises InsufficientFunds (which itself is put on record), AlreadyDone, IdempotencyKeyReused, BalanceTooLarge (409);
-        Busy, Stopped, NotWritten (503: repeat with the same ref).
+        Busy, Stopped, NotWritten, StorageFull (503: repeat with the same ref).
         """
         try:
             return await self._submit(Waiting(command, facts))
@@ -201,7 +202,10 @@ async def pause(tries: int) -> None:
     await asyncio.sleep(BACKOFF_S * 2 ** (tries - 1))
 
 
-def not_written() -> NotWritten:
+def not_written(error: Exception) -> Unavailable:
+    """What the callers are told of a batch that failed so."""
+    if storage_full(error):
+        return StorageFull()
     return NotWritten(
         "The database did not answer. Repeat with the same Idempotency-Key: the answer will say what happened."
     )
