@@ -21,6 +21,9 @@ from sqlalchemy.util import greenlet_spawn
 CONNECTIONS = 3
 """Of PostgreSQL, made when they are first needed; a look-up has one for a fraction of a millisecond."""
 
+PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
+"""A look-up goes by a key whatever its values are; planning it anew takes longer than running it."""
+
 
 class Lookups(Protocol):
     async def row(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
@@ -58,7 +61,8 @@ class PostgresLookups:
     """On a few connections of its own: SQLAlchemy's pool costs several times the statement when callers wait for it."""
 
     def __init__(self, url: str, connect: Mapping[str, Any]) -> None:
-        self._url, self._connect = re.sub(r"\+\w+(?=://)", "", url), connect
+        self._url = re.sub(r"\+\w+(?=://)", "", url)
+        self._connect = {**connect, "server_settings": {**connect.get("server_settings", {}), **PLAN_ONCE}}
         self._opening = asyncio.Lock()
         self._pool: asyncpg.Pool | None = None
 
