@@ -35,8 +35,8 @@ def row(module: str, result: Result) -> Row:
         "rounds": len(result.rounds),
         "noisy": result.noisy,
         "module": module,
-        "version": _version(),
-        "machine": _machine(),
+        "version": product(),
+        "machine": machine(),
         "measured_at": SystemClock().now().isoformat(timespec="seconds"),
     }
 
@@ -80,14 +80,16 @@ def _text(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _version() -> str:
+def product() -> str:
+    """Version and commit of what was measured."""
     done = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return f"{version('daohu')}+{done.stdout.strip()}" if done.returncode == 0 else version("daohu")
 
 
-def _machine() -> str:
+def machine() -> str:
+    """What it was measured on."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor(),
