@@ -49,7 +49,7 @@ async def receive(glance: Glance, money: Money, source_id: UUID, order: ReceiptI
     No gate before the ledger can change its mind, so a repeated request is left to the ledger to answer again.
     Raises SourceUnknown, VoucherEntered; 422 for a receipt of the future.
     """
-    source = await store.look_up(glance.database, source_id, glance.area)
+    source = await store.remembered(glance.database, source_id, glance.area)
     if source is None:
         raise _unknown()
     require_not_future(glance, order.received_on, "received_on")

@@ -11,8 +11,11 @@ from services.funds.ledger import store as ledger_store
 from services.funds.ledger.domain import AccountKind
 from services.funds.sources.domain import Figures
 from services.funds.tables import metadata
-from shared.db import Database, DivisionCode, Instant, area_bounds, in_area, in_area_text, insert_ignoring
+from shared.db import Database, DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
+
+MAX_REMEMBERED = 10_000
+"""Funds kept in memory; a county has some hundreds."""
 
 source = Table(
     "source",
@@ -40,15 +43,22 @@ async def find(tx: AsyncConnection, source_id: UUID, area: Area) -> dict[str, An
     return dict(found) if found else None
 
 
-_SHORT = ("id", "fund_no", "name", "level", "division", "document_no")
+_LASTING = ("fund_no", "name", "level", "division", "document_no")
+_READ = "select fund_no, name, level, division, document_no from source where id = $1"
+_remembered: dict[UUID, dict[str, Any]] = {}
 
 
-async def look_up(database: Database, source_id: UUID, area: Area) -> dict[str, Any] | None:
-    """What a receipt needs of a fund, as plain SQL: money comes in all day, and a transaction would be half its cost."""
-    where = f"where id = $1 and {in_area_text('division', len(area.prefixes), 2)}"
-    statement = f"select {', '.join(_SHORT)} from {source.name} {where}"  # noqa: S608 - of our own names alone
-    found = await database.look_up(statement, [source_id, *area_bounds(area)])
-    return dict(zip(_SHORT, (source_id, *found[1:]), strict=True)) if found else None
+async def remembered(database: Database, source_id: UUID, area: Area) -> dict[str, Any] | None:
+    """A fund of the area as it was registered, for those who move its money. It never changes, so it is read once a process."""
+    row = _remembered.get(source_id)
+    if row is None:
+        found = await database.look_up(_READ, [source_id])
+        if found is None:
+            return None
+        if len(_remembered) >= MAX_REMEMBERED:
+            del _remembered[next(iter(_remembered))]
+        row = _remembered[source_id] = {"id": source_id, **dict(zip(_LASTING, found, strict=True))}
+    return row if area.covers(row["division"]) else None
 
 
 async def page(
