@@ -24,8 +24,8 @@ from services.registry.households import service as households
 from services.registry.households.schemas import HouseholdIn
 from services.serving import config, listen, settle_memory
 from shared import keys, migrate
-from shared.bus import LocalBus
 from shared.http import Router, allow
+from shared.local_bus import LocalBus
 from shared.observability import configure_logs
 from shared.pii import TEST_ID_AREA, make_check_digit
 from shared.roles import Role

@@ -11,11 +11,12 @@ from pathlib import Path
 from services.catalogue import NAMES, part
 from services.embedded import lock
 from shared import dead_letters
-from shared.bus import Bus, LocalBus
+from shared.bus import Bus
 from shared.db import Database
 from shared.dead_letters import DeadLetter
 from shared.errors import NotFound
 from shared.kafka import KafkaBus
+from shared.local_bus import LocalBus
 from shared.replay import Choice, preview
 from shared.replay import replay as run_replay
 from shared.service import Service

@@ -20,10 +20,10 @@ from services.openapi import combined
 from shared import keys, metrics
 from shared.app import invalid, problem, refused
 from shared.auth import TokenMiddleware
-from shared.bus import LocalBus
 from shared.clock import MovableClock
 from shared.errors import NotFound, Refusal, Unavailable
 from shared.http import Gate, In
+from shared.local_bus import LocalBus
 from shared.roles import Role
 from shared.service import Service
 from shared.settling import Standing, settle

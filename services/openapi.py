@@ -32,7 +32,7 @@ def combined(apps: Mapping[str, FastAPI]) -> dict[str, Any]:
 def of_this_code() -> bytes:
     """The document of the routes in this code, as JSON text. Nothing is started: the apps are only made."""
     from services.catalogue import NAMES, part
-    from shared.bus import LocalBus
+    from shared.local_bus import LocalBus
 
     with tempfile.TemporaryDirectory(prefix="daohu-openapi-") as folder:
         home = Path(folder)

@@ -16,12 +16,12 @@ from sqlalchemy import MetaData
 
 from shared import keys, tables
 from shared.app import Resources, build
-from shared.bus import LocalBus
 from shared.clock import MovableClock, county_instant
 from shared.consumer import Handler
 from shared.events.base import Envelope, Event
 from shared.ids import new_id
 from shared.inbox import unseen
+from shared.local_bus import LocalBus
 from shared.roles import Role
 from shared.service import Job, Service
 from shared.settings import Settings

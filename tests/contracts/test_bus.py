@@ -8,20 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from shared.bus import (
-    MAX_MESSAGE_BYTES,
-    Bus,
-    BusError,
-    Consumer,
-    LocalBus,
-    Message,
-    MessageTooLarge,
-    Record,
-    Span,
-    UnknownTopic,
-)
+from shared.bus import MAX_MESSAGE_BYTES, Bus, BusError, Consumer, Message, MessageTooLarge, Record, Span, UnknownTopic
 from shared.ids import new_id
 from shared.kafka import KafkaBus
+from shared.local_bus import LocalBus
 
 KINDS = ("local", "kafka")
 

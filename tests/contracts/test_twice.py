@@ -15,11 +15,12 @@ import pytest
 from services.catalogue import NAMES, part
 from services.dump import table_rows
 from shared import tables
-from shared.bus import LocalBus, Message
+from shared.bus import Message
 from shared.clock import MovableClock
 from shared.events import assessment, funds, notify, registry
 from shared.events.base import Envelope, Event
 from shared.ids import new_id
+from shared.local_bus import LocalBus
 from shared.testing import COUNTY, START, TOWN, VILLAGE
 from shared.topics import all_topics
 

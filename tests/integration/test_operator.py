@@ -14,12 +14,13 @@ from sqlalchemy import delete, select
 
 from services.catalogue import NAMES, part
 from shared import tables
-from shared.bus import Bus, LocalBus, Message
+from shared.bus import Bus, Message
 from shared.db import Database
 from shared.events.base import Envelope
 from shared.events.registry import DivisionRecorded
 from shared.ids import new_id
 from shared.kafka import KafkaBus
+from shared.local_bus import LocalBus
 from shared.service import Service
 from shared.testing import COUNTY, START, TOWN
 from shared.topics import all_topics

@@ -9,7 +9,7 @@ from services.notify.campaigns import service as campaigns
 from services.notify.outbound.sender import Pace, Sender
 from services.notify.phones.console import ConsoleGateway
 from services.notify.settings import Settings
-from shared.bus import LocalBus
+from shared.local_bus import LocalBus
 from shared.service import Service
 from shared.testing import settings_for
 

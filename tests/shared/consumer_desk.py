@@ -11,13 +11,14 @@ from sqlalchemy import Column, Integer, String, Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import tables
-from shared.bus import Bus, LocalBus, Message
+from shared.bus import Bus, Message
 from shared.clock import SystemClock
 from shared.consumer import Group, Handler, list_dead
 from shared.db import Database, new_metadata
 from shared.events.base import REGISTRY, Envelope
 from shared.events.registry import DivisionRecorded
 from shared.ids import new_id
+from shared.local_bus import LocalBus
 from shared.pii import Vault
 from shared.policy import PolicyBook
 from shared.scope import Level

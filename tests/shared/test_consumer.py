@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 
 from shared import consumer, failures, tables
-from shared.bus import CommitRefused, LocalBus, Message
+from shared.bus import CommitRefused, Message
 from shared.consumer import NotYet, TooManyDeadLetters, list_dead, read_dead
 from shared.db import Database
 from shared.dead_letters import NotTheDeadOne
@@ -31,6 +31,7 @@ from shared.events.registry import DivisionRecorded, HouseholdRecorded
 from shared.failures import transient
 from shared.ids import new_id
 from shared.inbox import unseen
+from shared.local_bus import LocalBus
 
 
 @pytest.fixture(autouse=True)

@@ -12,12 +12,13 @@ from consumer_desk import TOWNS, Desk, message, name_of, new_desk, own_kind, run
 from sqlalchemy import delete, select
 
 from shared import tables
-from shared.bus import Bus, LocalBus, Record
+from shared.bus import Bus, Record
 from shared.clock import SystemClock
 from shared.consumer import KNOWN, PASSED, TAKEN
 from shared.dead_letters import DEAD, PARKED, list_dead
 from shared.ids import new_id
 from shared.kafka import KafkaBus
+from shared.local_bus import LocalBus
 from shared.outbox import Relay
 from shared.replay import Choice, NothingToReplay, preview, replay
 from shared.retention import SEEN

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from shared import bus
-from shared.bus import LocalBus, Message
+from shared import local_bus
+from shared.bus import Message
+from shared.local_bus import LocalBus
 
 TOPIC = "daohu.tests.thing"
 
 SENDER = """
 import asyncio, sys
 from pathlib import Path
-from shared.bus import LocalBus, Message
+from shared.bus import Message
+from shared.local_bus import LocalBus
 
 async def main():
     bus = LocalBus(Path(sys.argv[1]))
@@ -52,8 +54,8 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 async def test_a_partition_keeps_its_newest_records_and_all_that_a_group_still_needs(
     committed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bus, "RETAINED_RECORDS", 10)
-    monkeypatch.setattr(bus, "TRIM_EVERY", 1)
+    monkeypatch.setattr(local_bus, "RETAINED_RECORDS", 10)
+    monkeypatch.setattr(local_bus, "TRIM_EVERY", 1)
     local = LocalBus(":memory:")
     await local.start()
     await local.create_topics([TOPIC], partitions=1)
@@ -73,8 +75,8 @@ async def test_a_group_that_has_not_committed_in_a_partition_loses_nothing_of_it
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The slow group waits at its first record while the quick one is far ahead."""
-    monkeypatch.setattr(bus, "RETAINED_RECORDS", 10)
-    monkeypatch.setattr(bus, "TRIM_EVERY", 1)
+    monkeypatch.setattr(local_bus, "RETAINED_RECORDS", 10)
+    monkeypatch.setattr(local_bus, "TRIM_EVERY", 1)
     local = LocalBus(":memory:")
     await local.start()
     await local.create_topics([TOPIC], partitions=1)
@@ -88,8 +90,8 @@ async def test_a_group_that_has_not_committed_in_a_partition_loses_nothing_of_it
 
 
 async def test_a_topic_nobody_listens_to_does_not_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bus, "RETAINED_RECORDS", 10)
-    monkeypatch.setattr(bus, "TRIM_EVERY", 1)
+    monkeypatch.setattr(local_bus, "RETAINED_RECORDS", 10)
+    monkeypatch.setattr(local_bus, "TRIM_EVERY", 1)
     local = LocalBus(":memory:")
     await local.start()
     await local.create_topics([TOPIC], partitions=1)

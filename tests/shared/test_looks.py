@@ -11,11 +11,12 @@ from scraped import shown
 
 from shared import looks, metrics, tables
 from shared.app import build
-from shared.bus import LocalBus, Message
+from shared.bus import Message
 from shared.clock import MovableClock
 from shared.consumer import Handler
 from shared.db import new_metadata
 from shared.events.registry import DivisionRecorded, Level
+from shared.local_bus import LocalBus
 from shared.service import Service
 from shared.settings import Settings
 from shared.testing import COUNTY, START, running, settings_for

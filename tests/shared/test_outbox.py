@@ -9,11 +9,12 @@ import pytest
 from sqlalchemy import select
 
 from shared import outbox, tables
-from shared.bus import MAX_MESSAGE_BYTES, BusError, LocalBus, LocalProducer, Message, Record
+from shared.bus import MAX_MESSAGE_BYTES, BusError, Message, Record
 from shared.db import Database
 from shared.events.base import Envelope
 from shared.events.registry import DivisionRecorded
 from shared.ids import new_id
+from shared.local_bus import LocalBus, LocalProducer
 from shared.outbox import FEED_LIMIT, RELAY_BATCH, Fact, Relay, append, feed
 from shared.scope import EVERYWHERE, Area, Level
 

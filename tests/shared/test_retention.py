@@ -6,13 +6,13 @@ import pytest
 from sqlalchemy import func, select
 
 from shared import outbox, retention, tables
-from shared.bus import LocalBus
 from shared.clock import MovableClock
 from shared.db import Database
 from shared.errors import Gone
 from shared.events.base import Envelope
 from shared.events.registry import DivisionRecorded
 from shared.ids import new_id
+from shared.local_bus import LocalBus
 from shared.scope import EVERYWHERE
 from shared.testing import START, TOWN
 
