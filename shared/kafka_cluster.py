@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -118,7 +119,7 @@ class KafkaCluster:
         for leader, parts in wanted.items():
             request = OffsetRequest(ANY_REPLICA, READ_UNCOMMITTED, list(parts.items()))
             # aiokafka offers this question on consumers alone, and only after they have begun to fetch.
-            answer = await self._ask(lambda admin, to=leader, what=request: admin._client.send(to, what))
+            answer = await self._ask(partial(_put, leader, request))
             for topic, answers in answer.topics:
                 for partition, code, _, offset in answers:
                     if code:
@@ -150,6 +151,10 @@ class KafkaCluster:
         answer = await question(self._admin)
         self._heard_at = time.monotonic()
         return answer
+
+
+async def _put(leader: int, request: OffsetRequest, admin: AIOKafkaAdminClient) -> Any:
+    return await admin._client.send(leader, request)
 
 
 STOP_S = 3.0
