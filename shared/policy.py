@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -152,7 +153,7 @@ class PolicyBook:
         owner: dict[str, str] = {}
         for path in sorted(directory.glob("*.yaml")):
             try:
-                read = read_pack(path.read_bytes(), path.name)
+                read = _read_once(path.read_bytes(), path.name)
             except PackRefused as bad:
                 problems += bad.problems
                 continue
@@ -194,6 +195,12 @@ class PolicyBook:
             if place in (None, policy.place)
             and (basis in (None, policy.basis) or (basis == "ours" and policy.ours is not None))
         ]
+
+
+@lru_cache(64)
+def _read_once(text: bytes, file: str) -> tuple[Policy, ...]:
+    """The four services of one process read the same packs."""
+    return tuple(read_pack(text, file))
 
 
 def read_pack(text: bytes, file: str) -> list[Policy]:
@@ -251,6 +258,14 @@ def _parameter(tree: "_Tree", head: Pack, key: str, given: Any) -> Iterator[Poli
             )  # fmt: skip
 
 
+def _compose(text: bytes) -> yaml.Node | None:
+    """By libyaml where PyYAML has it: reading the packs is an eighth of a cold start otherwise. Raises YAMLError."""
+    try:
+        return yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return yaml.compose(text, Loader=yaml.SafeLoader)  # says better where
+
+
 class _Tree:
     """A YAML document as plain data that still knows where in the file each part stands."""
 
@@ -263,7 +278,7 @@ class _Tree:
         if len(text) > MAX_PACK_BYTES:
             raise PackRefused([Problem(file, 1, 1, "", f"a pack has at most {MAX_PACK_BYTES} bytes")])
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
+            node = _compose(text)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)

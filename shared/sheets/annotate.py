@@ -4,15 +4,15 @@ import datetime as dt
 import io
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
-
-import xlsxwriter
-from xlsxwriter.format import Format
-from xlsxwriter.worksheet import Worksheet
+from typing import TYPE_CHECKING, Any
 
 from shared.sheets.checks import cell_text, place
 from shared.sheets.reader import ERRORS_TITLE, ROW_TITLE, Table, read_book
 from shared.sheets.spec import LIMITS, CellError, Limits, RowError, SheetSpec
+
+if TYPE_CHECKING:
+    from xlsxwriter.format import Format
+    from xlsxwriter.worksheet import Worksheet
 
 SUMMARY_TITLE = "汇总 Summary"
 _WIDTH = 16
@@ -37,6 +37,8 @@ def annotate(
     Every cell is written as text, so nothing in it can act as a formula when it is opened (= + - @ included).
     The result can be corrected and sent again as it is: its extra columns and its summary are passed over.
     """
+    import xlsxwriter  # 50 ms, needed by few processes and late
+
     tables = [table for table in read_book(data, specs, limits) if table is not None]
     output = io.BytesIO()
     with xlsxwriter.Workbook(
@@ -61,7 +63,9 @@ def annotate(
     return output.getvalue()
 
 
-def _summary(sheet: Worksheet, tables: Sequence[Table], errors: Sequence[RowError], formats: dict[str, Format]) -> None:
+def _summary(
+    sheet: "Worksheet", tables: Sequence[Table], errors: Sequence[RowError], formats: "dict[str, Format]"
+) -> None:
     sheet.set_column(0, 0, 14)
     sheet.set_column(1, 2, 22)
     sheet.set_column(3, 4, 60)
@@ -88,7 +92,7 @@ def _summary(sheet: Worksheet, tables: Sequence[Table], errors: Sequence[RowErro
 
 
 def _sheet(
-    sheet: Worksheet, table: Table, errors: Sequence[RowError], formats: dict[str, Format], *, wrong_only: bool
+    sheet: "Worksheet", table: Table, errors: Sequence[RowError], formats: "dict[str, Format]", *, wrong_only: bool
 ) -> None:
     shown = [i for i, header in enumerate(table.headers) if header and header not in (ERRORS_TITLE, ROW_TITLE)]
     sheet.set_column(0, len(shown) - 1, _WIDTH, formats["text"])

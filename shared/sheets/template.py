@@ -3,8 +3,6 @@
 import io
 from collections.abc import Sequence
 
-import xlsxwriter
-
 from shared.sheets.spec import LIMITS, SheetSpec
 
 _LIST_CHARACTERS = 255
@@ -15,6 +13,8 @@ _WIDTH = 16
 def template(specs: Sequence[SheetSpec]) -> bytes:
     """An XLSX with one sheet a spec. Required columns are dark; every column is text, so that numbers keep their digits."""
     output = io.BytesIO()
+    import xlsxwriter  # as in annotate.py
+
     with xlsxwriter.Workbook(output) as book:
         text = book.add_format({"num_format": "@"})
         required = book.add_format(

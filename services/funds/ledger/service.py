@@ -8,9 +8,7 @@ import orjson
 from sqlalchemy import RowMapping
 
 from services.funds.ledger import store
-from services.funds.ledger.postgres import PostgresWriter
 from services.funds.ledger.schemas import EntryDetail, EntryOut, PostingOut, SealOut
-from services.funds.ledger.sqlite import SqliteWriter
 from services.funds.ledger.writer import Writer
 from services.funds.proofs import store as seals
 from shared.errors import FieldError, Malformed, NotFound
@@ -29,9 +27,14 @@ async def open_ledger(service: Service) -> AsyncIterator[Writer]:
     """
     on_commit = service.relay.wake if service.relay is not None else lambda: None
     writer: Writer
+    # Each with its driver only where it runs: the other one's would be a tenth of a cold start.
     if service.database.sqlite:
+        from services.funds.ledger.sqlite import SqliteWriter
+
         writer = SqliteWriter(service.database, on_commit=on_commit)
     else:
+        from services.funds.ledger.postgres import PostgresWriter
+
         writer = PostgresWriter(service.settings.url, on_commit=on_commit)
     await writer.start()
     try:
