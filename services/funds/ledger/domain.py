@@ -322,9 +322,12 @@ def link(prev: bytes, seq: int, digest: bytes) -> bytes:
     return hashlib.sha256(prev + seq.to_bytes(8, "big") + digest).digest()
 
 
+RECORD = b'{"body":%b,"link":"%b","prev":"%b","seq":%d}'
+"""The leaf of the Merkle log: canonical JSON around the body's own bytes, links in hex (docs/decisions/0006)."""
+
+
 def record(seq: int, prev: bytes, linked: bytes, body: bytes) -> bytes:
-    """The leaf of the Merkle log: canonical JSON {body, link, prev, seq} around the body's own bytes (docs/decisions/0006)."""
-    return b'{"body":%b,"link":"%b","prev":"%b","seq":%d}' % (body, linked.hex().encode(), prev.hex().encode(), seq)
+    return RECORD % (body, linked.hex().encode(), prev.hex().encode(), seq)
 
 
 def touched(commands: Iterable[Command]) -> list[AccountKey]:

@@ -4,6 +4,7 @@ A long book is verified in stretches, a process each; what they found is put tog
 """
 
 import asyncio
+import gc
 import multiprocessing
 import os
 from collections import defaultdict
@@ -160,4 +161,5 @@ def _in_process(database: str, book: str, after: int, last: int, sizes: Sequence
         async with open_source(database) as source:
             return await check_stretch(source, book, after, last, sizes=sizes, log_only=log_only)
 
+    gc.disable()  # this process lives for one stretch, and none of its millions of objects is in a circle
     return asyncio.run(check())

@@ -18,6 +18,7 @@ _POSTGRES = {
 """Days and instants come as the text that entries hold."""
 
 _QUERIES = {
+    "links": "select seq, body, digest, link from ledger_entry where book = $1 and seq > $2 and seq <= $3 order by seq",
     "head": "select seq, link from ledger_book where book = $1",
     "last": "select max(seq) from ledger_entry where book = $1",
     "before": "select seq, link from ledger_entry where book = $1 and seq <= $2 order by seq desc limit 1",

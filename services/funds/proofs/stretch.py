@@ -4,6 +4,7 @@ Two stretches know nothing of each other, so each can have a process of its own;
 """
 
 import struct
+from binascii import hexlify
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ MAX_PROBLEMS = 100
 _SAID = ("kind", "ref", "once", "actor", "effective_on", "recorded_at", "division", "memo")
 _COLUMNS = itemgetter(*_SAID)
 _LINE = itemgetter("kind", "owner", "earmark", "division", "amount_fen")
+_LEAF = b"\x00" + domain.RECORD
 _NOWHERE = AccountKey("", "", "")
 
 
@@ -89,7 +91,7 @@ class _Reader:
         read_to = self.found.head.seq if after > 0 else after
         while after < last:
             end = min(after - after % PAGE + PAGE, last)
-            entries = await self.source.rows("entries", self.book, read_to, end)
+            entries = await self.source.rows("links" if self.log_only else "entries", self.book, read_to, end)
             if not entries:
                 ((following,),) = await self.source.rows("next", self.book, end)
                 if following is None or following > last:
@@ -118,21 +120,23 @@ class _Reader:
         head, n = self.found.head, len(entries)
         if (entries[0][0], entries[-1][0]) != (head.seq + 1, head.seq + n):
             return None
-        seqs, bodies, digests, links, asked, *columns = zip(*entries, strict=True)
-        prevs, packed = (head.link, *links[:-1]), struct.pack(f">{n}q", *seqs)
+        seqs, bodies, digests, links, *columns = zip(*entries, strict=True)
+        packed = struct.pack(f">{n}q", *seqs)
         numbers = [packed[at : at + 8] for at in range(0, 8 * n, 8)]
         try:
             if [sha256(body).digest() for body in bodies] != list(digests):
                 return None
+            prevs = (head.link, *links[:-1])
             if [sha256(p + s + d).digest() for p, s, d in zip(prevs, numbers, digests, strict=True)] != list(links):
                 return None
-            records = map(domain.record, seqs, prevs, links, bodies)
-            hashed = [sha256(b"\x00" + record).digest() for record in records]
+            hexes = [hexlify(link) for link in (head.link, *links)]
+            records = zip(bodies, hexes[1:], hexes, seqs, strict=False)
+            hashed = [sha256(_LEAF % record).digest() for record in records]
             if [tuple(row) for row in sealed] != list(
                 zip(range(head.seq, head.seq + len(sealed)), hashed, strict=False)
             ):
                 return None
-            if not self.log_only and not self._said(seqs, bodies, asked, columns, posted):
+            if not self.log_only and not self._said(seqs, bodies, columns[0], columns[1:], posted):
                 return None
         except (ValueError, KeyError, TypeError, struct.error):
             return None
@@ -146,7 +150,7 @@ class _Reader:
         seqs: Sequence[int],
         bodies: Sequence[bytes],
         asked: Sequence[bytes],
-        columns: Sequence[Any],
+        columns: Sequence[Sequence[Any]],
         posted: Sequence[Any],
     ) -> bool:
         """Whether columns and postings are exactly those that the bodies say."""
