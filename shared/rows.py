@@ -9,14 +9,14 @@ from functools import cache
 from typing import Any
 
 import asyncpg
-from sqlalchemy import ARRAY, Column, Insert, String, bindparam, func, select
+from sqlalchemy import ARRAY, Boolean, Column, Date, Insert, String, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import Table
 
-from shared.db import insert_ignoring, upsert
+from shared.db import Instant, insert_ignoring, upsert
 
 Row = Mapping[str, Any]
 
@@ -57,8 +57,15 @@ def _driver_rows(tx: AsyncConnection, table: Table, rows: Sequence[Row]) -> Iter
     """The values as the driver takes them, column by column: a column's type is asked once."""
     columns = []
     for name, values in _columns(rows).items():
-        convert = table.c[name].type.dialect_impl(tx.dialect).bind_processor(tx.dialect)
-        columns.append(map(convert, values) if convert else values)
+        kind = table.c[name].type
+        convert = kind.dialect_impl(tx.dialect).bind_processor(tx.dialect)
+        if convert is None or isinstance(kind, Boolean):  # both drivers take a bool as it is
+            columns.append(values)
+        elif isinstance(kind, Instant | Date):  # many rows of one moment, or of some thousand days
+            known = {value: convert(value) for value in set(values)}
+            columns.append([known[value] for value in values])
+        else:
+            columns.append([convert(value) for value in values])
     return zip(*columns, strict=True)
 
 

@@ -25,7 +25,8 @@ def prepare(database: Path, twin: Path, tables: Sequence[str]) -> Callable[[], f
     def measure() -> float:
         with sqlite3.connect(twin, isolation_level=None) as connection:
             connection.execute("pragma synchronous=full")
-            for table in tables:
+            connection.execute("pragma foreign_keys=on")
+            for table in reversed(tables):
                 connection.execute(f'delete from "{table}"')
             connection.execute("pragma wal_checkpoint(truncate)")
             started = time.perf_counter()

@@ -69,6 +69,7 @@ class _Batch:
             income_rows=self.renewed_incomes,
             history_rows=self.history,
         )
+        await work.flush()  # a county's events, too, while the next batch is made
 
 
 async def prepare_households(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
