@@ -54,7 +54,7 @@ class Outbox:
         await bus.create_topics([HouseholdRecorded.topic])
         for start in range(0, FACTS, WRITTEN):
             async with database.write() as tx:
-                await append(tx, [_fact(n) for n in range(start, start + WRITTEN)])
+                await append(tx, [fact(n) for n in range(start, start + WRITTEN)])
         await bus.stop()
         await database.close()
 
@@ -76,7 +76,7 @@ class Outbox:
         return left / took
 
 
-def _fact(number: int) -> Fact:
+def fact(number: int) -> Fact:
     event = HouseholdRecorded(
         household_id=new_id(), household_no=f"61092610{number:09}", division=f"6109261{number % 10:02}201",
         head_name_masked="王*", people=1 + number % 6, status="registered",
