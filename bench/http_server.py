@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 import uvloop
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
@@ -24,7 +24,7 @@ from services.registry.households import service as households
 from services.registry.households.schemas import HouseholdIn
 from services.serving import config, listen, settle_memory
 from shared import keys, migrate
-from shared.http import Router, allow
+from shared.http import GlanceDep, Router, allow
 from shared.local_bus import LocalBus
 from shared.observability import configure_logs
 from shared.pii import TEST_ID_AREA, make_check_digit
@@ -36,10 +36,11 @@ from tests.servers import free_port
 COUNTY, TOWN, VILLAGE = "610926000000", "610926100000", "610926100201"
 ROLES = (Role.FINANCE, Role.TOWN_OFFICE)
 HOUSEHOLDS, PEOPLE = 500, 4
+READ_BY_KEY = "select head_name_masked, division from household where household_no = $1"
 
 
 def trivial_routes(service: str) -> list[BaseRoute]:
-    """What costs nothing but the stack: the floor of the other routes. The POST takes the body of a receipt."""
+    """What costs nothing but the stack, or one row read by its key: the floors of the other routes. The POST takes a receipt's body."""
     asking, telling = (
         Router(prefix=f"/{service}/v1/trivial", tags=["trivial"], money=money) for money in (False, True)
     )
@@ -50,7 +51,13 @@ def trivial_routes(service: str) -> list[BaseRoute]:
     async def tell(order: ReceiptIn) -> dict[str, bool]:
         return {"ok": True}
 
+    async def read(glance: GlanceDep, number: str) -> Response:
+        row = await glance.database.look_up(READ_BY_KEY, [number])
+        assert row is not None
+        return Response(f'{{"head_name_masked":"{row[0]}"}}', media_type="application/json")
+
     asking.get("", dependencies=[allow(*ROLES)], response_model=None)(ask)
+    asking.get("/households/{number}", dependencies=[allow(*ROLES)], response_model=None)(read)
     telling.post("", dependencies=[allow(*ROLES)], response_model=None)(tell)
     return [*asking.routes, *telling.routes]
 

@@ -45,6 +45,7 @@ class _Laid:
         self.code, self.signer = code, signer
         self.head = domain.genesis(code)
         self.note = ""
+        self._first_id = int(code) * 10_000_000
         self._ids: dict[AccountKey, int] = {}
         self._divisions: dict[AccountKey, str] = {}
         self._balances: dict[AccountKey, int] = {}
@@ -59,7 +60,7 @@ class _Laid:
         said = {name: getattr(command, name) for name in columns}
         self._add(store.entry, {"book": self.code, "seq": seq, **said, "link": link})
         for line, (account, fen, division) in enumerate(command.postings):
-            id = self._ids.setdefault(account, len(self._ids) + 1)
+            id = self._ids.setdefault(account, self._first_id + len(self._ids))
             self._divisions.setdefault(account, division)
             self._balances[account] = self._balances.get(account, 0) + fen
             row = {"book": self.code, "seq": seq, "line": line, "account_id": id, "division": division}

@@ -15,6 +15,7 @@ from services.registry.api import ROUTERS
 from services.registry.settings import Settings
 from services.registry.tables import metadata
 from services.serving import settle_memory
+from shared.observability import configure_logs
 from shared.roles import Role
 from shared.testing import Client, running, settings_for
 
@@ -48,4 +49,5 @@ async def _post(office: Client, kind: str, data: bytes) -> None:
 
 if __name__ == "__main__":
     at = sys.argv.index("--")
+    configure_logs("ERROR")
     uvloop.run(main(sys.argv[1], Path(sys.argv[2]), [*map(Path, sys.argv[3:at])], [*map(Path, sys.argv[at + 1 :])]))
