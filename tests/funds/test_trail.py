@@ -9,6 +9,7 @@ from funds_county import RECEIVED_FEN, County, card, created, household_no, refu
 from services.funds.proofs.notes import read_keys
 from services.funds.proofs.verify import verify_bundle
 from services.funds.trail.domain import Gap, page_of_gaps
+from services.funds.trail.schemas import HouseholdTrail
 from shared.roles import Role
 from shared.testing import COUNTY, OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Client
 
@@ -77,6 +78,24 @@ async def test_a_household_s_trail_leads_up_to_its_funds(county_on_both: County)
     )
     assert item["sealed"]["index"] == item["entry_seq"] - 1
     assert (await county.who(Role.AUDITOR).get(item["sealed"]["proof"])).status_code == 200
+
+
+async def test_a_household_s_trail_says_what_its_model_says(county_on_both: County):
+    county = county_on_both
+    await county.paid_tranche(households=2)
+    for sealed in (False, True):
+        if sealed:
+            await county.seal()
+        answer = ok(await county.who(Role.AUDITOR).get(f"{TRAIL}/households/{household_no(2)}"))
+        assert len(answer["items"]) == 2
+        assert HouseholdTrail.model_validate(answer).model_dump(mode="json") == answer
+
+
+async def test_a_household_never_paid_has_an_empty_trail(county_on_both: County):
+    await county_on_both.paid_tranche(households=1)
+    await county_on_both.hear_household(7, division=VILLAGE)
+    answer = ok(await county_on_both.who(Role.AUDITOR).get(f"{TRAIL}/households/{household_no(7)}"))
+    assert (answer["amount_fen"], answer["by_fund"], answer["items"], answer["next"]) == (0, [], [], None)
 
 
 async def test_an_entry_not_sealed_yet_says_so(county: County):

@@ -9,7 +9,7 @@ from services.funds.ledger.api import CHECKERS
 from services.funds.proofs.api import as_zip
 from services.funds.trail import service
 from services.funds.trail.schemas import FundTrail, Gap, HouseholdTrail, ProjectTrail, TrancheTrail
-from shared.http import Page, PageDep, Router, WorkDep, allow
+from shared.http import GlanceDep, Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
 
 WATCHERS = allow(
@@ -52,10 +52,10 @@ async def bundle_of_fund(work: WorkDep, source_id: UUID) -> Response:
     return as_zip(await service.fund_bundle(work, source_id))
 
 
-@router.get("/households/{household_no}", dependencies=[WATCHERS])
-async def trail_of_household(work: WorkDep, page: PageDep, household_no: HouseholdNo) -> HouseholdTrail:
+@router.get("/households/{household_no}", dependencies=[WATCHERS], response_model=HouseholdTrail)
+async def trail_of_household(glance: GlanceDep, page: PageDep, household_no: HouseholdNo) -> Response:
     """From a household up to the funds it was paid from."""
-    return await service.household(work, household_no, page)
+    return Response(await service.household(glance, household_no, page), media_type="application/json")
 
 
 @router.get("/households/{household_no}/bundle", dependencies=[CHECKERS], response_class=Response)

@@ -4,23 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from services.funds.ledger.domain import book_of
 from services.funds.ledger.service import seal_of
 from services.funds.projects import service as projects
 from services.funds.projects import store as project_store
 from services.funds.projects.domain import FundShare
 from services.funds.proofs import service as proofs
-from services.funds.proofs import store as seals
 from services.funds.proofs.bundle import MAX_ENTRIES
 from services.funds.sources import service as sources
-from services.funds.trail import domain, store
+from services.funds.trail import domain, store, upward
 from services.funds.trail.schemas import (
-    FundSum,
     FundTrail,
     Gap,
     HouseholdNode,
-    HouseholdTrail,
-    PaymentNode,
     ProjectNode,
     ProjectTrail,
     TrancheNode,
@@ -29,7 +27,9 @@ from services.funds.trail.schemas import (
 from services.funds.tranches import service as tranches
 from shared.errors import NotFound
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
-from shared.work import Work
+from shared.money import yuan
+from shared.scope import Area
+from shared.work import Glance, Work
 
 
 class HouseholdUnknown(NotFound):
@@ -87,25 +87,28 @@ async def tranche(work: Work, source_id: UUID, tranche_id: UUID, page: PageQuery
     )
 
 
-async def household(work: Work, household_no: str, page: PageQuery) -> HouseholdTrail:
-    """What a household was paid, and through which tranche and project out of which fund."""
-    found = await _household(work, household_no)
+async def household(glance: Glance, household_no: str, page: PageQuery) -> bytes:
+    """What a household was paid, and through which tranche and project out of which fund: a HouseholdTrail as JSON.
+
+    Raises HouseholdUnknown.
+    """
     seq, fund_no = decode_cursor(page.after, int, str) if page.after else (0, "")
-    rows = await store.payments_of(work.tx, household_no, work.area, after=(seq, fund_no), limit=page.limit + 1)
-    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["seq"], row["earmark"]))
-    sums = await store.paid_by_fund(work.tx, household_no, work.area)
-    by_fund = [FundSum(fund_no=fund_no, amount_fen=fen) for fund_no, fen in sums.items()]
-    sealed = await seals.sealed_size(work.tx, book_of(found["division"]))
-    return HouseholdTrail(
-        household_no=household_no,
-        division=found["division"],
-        head_name_masked=found["head_name_masked"],
-        people=found["people"],
-        amount_fen=sum(part.amount_fen for part in by_fund),
-        by_fund=by_fund,
-        items=[_payment(work, row, sealed) for row in rows],
-        next=following,
-    )
+    found = await upward.find(glance.database, household_no, glance.area, after=(seq, fund_no), limit=page.limit + 1)
+    if found is None:
+        raise _household_unknown()
+    rows, following = page_of(found.payments, page.limit, lambda row: encode_cursor(row.seq, row.fund_no))
+    paid_fen = sum(fen for _, fen in found.by_fund)
+    return orjson.dumps({
+        "amount_fen": paid_fen,
+        "household_no": household_no,
+        "division": found.division,
+        "head_name_masked": found.head_name_masked,
+        "people": found.people,
+        "by_fund": [{"amount_fen": fen, "fund_no": number, "amount_yuan": yuan(fen)} for number, fen in found.by_fund],
+        "items": [_payment(row, glance.area, found.sealed) for row in rows],
+        "next": following,
+        "amount_yuan": yuan(paid_fen),
+    })  # fmt: skip
 
 
 async def household_bundle(work: Work, household_no: str) -> bytes:
@@ -155,8 +158,12 @@ def _gap(gap: domain.Gap) -> Gap:
 async def _household(work: Work, household_no: str) -> Mapping[str, Any]:
     found = await store.find_household(work.tx, household_no, work.area)
     if found is None:
-        raise HouseholdUnknown("There is no such household in your area.")
+        raise _household_unknown()
     return found
+
+
+def _household_unknown() -> HouseholdUnknown:
+    return HouseholdUnknown("There is no such household in your area.")
 
 
 def _of(shares: list[FundShare], fund_no: str) -> FundShare:
@@ -191,20 +198,23 @@ async def _tranche_nodes(work: Work, rows: Sequence[Mapping[str, Any]], fund_no:
     return nodes
 
 
-def _payment(work: Work, row: Mapping[str, Any], sealed: int) -> PaymentNode:
-    seq, book, ours = row["seq"], row["book"], work.area.covers(row["division"])
-    return PaymentNode(
-        amount_fen=row["amount_fen"],
-        book=book,
-        entry_seq=seq,
-        sealed=seal_of(book, seq, sealed),
-        paid_on=row["effective_on"],
-        fund_no=row["earmark"],
-        fund_name=row["fund_name"],
-        fund_level=row["fund_level"],
-        project_id=row["project_id"] if ours else None,
-        project_no=row["project_no"],
-        project_name=row["project_name"],
-        tranche_id=row["tranche_id"] if ours else None,
-        tranche_no=row["tranche_no"],
-    )
+def _payment(row: upward.Payment, area: Area, sealed: int) -> dict[str, Any]:
+    """A PaymentNode."""
+    ours = area.covers(row.division)
+    seal = seal_of(row.book, row.seq, sealed)
+    return {
+        "amount_fen": row.amount_fen,
+        "book": row.book,
+        "entry_seq": row.seq,
+        "sealed": seal and seal.model_dump(),
+        "paid_on": row.paid_on,
+        "fund_no": row.fund_no,
+        "fund_name": row.fund_name,
+        "fund_level": row.fund_level,
+        "project_id": row.project_id if ours else None,
+        "project_no": row.project_no,
+        "project_name": row.project_name,
+        "tranche_id": row.tranche_id if ours else None,
+        "tranche_no": row.tranche_no,
+        "amount_yuan": yuan(row.amount_fen),
+    }

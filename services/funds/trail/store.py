@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, literal, or_, select
+from sqlalchemy import and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.approvals.domain import Verdict
@@ -100,63 +100,22 @@ async def find_household(tx: AsyncConnection, household_no: str, area: Area) -> 
     return dict(found) if found else None
 
 
-async def payments_of(
-    tx: AsyncConnection, household_no: str, area: Area, *, after: tuple[int, str] = (0, ""), limit: int | None = None
-) -> list[dict[str, Any]]:
-    """Payments to a household of the area, by entry and fund, above `after` (entry, fund).
-
-    Each names the tranche, project and fund it came from, also where those belong to the county: the household's own trail.
-    """
-    seq, fund_no = after
+async def payments_of(tx: AsyncConnection, household_no: str, area: Area) -> list[dict[str, Any]]:
+    """Payments to a household of the area: entry, fund, tranche and project of each."""
     query = (
-        select(
-            entry.c.book,
-            entry.c.seq,
-            entry.c.effective_on,
-            posting.c.amount_fen,
-            account.c.earmark,
-            tranche.c.id.label("tranche_id"),
-            tranche.c.tranche_no,
-            tranche.c.division,
-            project.c.id.label("project_id"),
-            project.c.project_no,
-            project.c.name.label("project_name"),
-            source.c.name.label("fund_name"),
-            source.c.level.label("fund_level"),
-        )
+        select(entry.c.seq, account.c.earmark, tranche.c.tranche_no, tranche.c.project_no)
         .select_from(account)
         .join(posting, posting.c.account_id == account.c.id)
         .join(entry, _of_entry)
         .join(tranche, tranche.c.tranche_no == func.substr(entry.c.once, len(paid_once("")) + 1))
-        .join(project, project.c.id == tranche.c.project_id)
-        .join(source, source.c.fund_no == account.c.earmark)
         .where(
             account.c.kind == AccountKind.HOUSEHOLD.value,
             account.c.owner == household_no,
             entry.c.kind == "paid",
             in_area(posting.c.division, area),
-            or_(entry.c.seq > seq, and_(entry.c.seq == seq, account.c.earmark > fund_no)),
         )
-        .order_by(entry.c.seq, account.c.earmark)
-        .limit(limit)
     )
     return [dict(row) for row in (await tx.execute(query)).mappings()]
-
-
-async def paid_by_fund(tx: AsyncConnection, household_no: str, area: Area) -> dict[str, int]:
-    """Fund number → fen paid to a household, by number, over the payments that `payments_of` lists."""
-    query = (
-        select(account.c.earmark, func.sum(posting.c.amount_fen).label("fen"))
-        .join(posting, posting.c.account_id == account.c.id)
-        .where(
-            account.c.kind == AccountKind.HOUSEHOLD.value,
-            account.c.owner == household_no,
-            in_area(posting.c.division, area),
-        )
-        .group_by(account.c.earmark)
-        .order_by(account.c.earmark)
-    )
-    return {row.earmark: int(row.fen) for row in await tx.execute(query)}
 
 
 async def chain_seqs(tx: AsyncConnection, book: str, payments: Sequence[dict[str, Any]], area: Area) -> list[int]:
