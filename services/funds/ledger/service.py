@@ -91,7 +91,13 @@ async def show_entry(work: Work, seq: int, *, book: str | None) -> EntryDetail:
 
 def seal_of(book: str, seq: int, size: int) -> SealOut | None:
     """Where an entry is sealed; None while the latest checkpoint, of `size` entries, does not reach it."""
-    return SealOut(index=seq - 1, size=size, proof=f"/funds/v1/proofs/{seq}?book={book}") if seq <= size else None
+    said = seal_said(book, seq, size)
+    return SealOut(**said) if said else None
+
+
+def seal_said(book: str, seq: int, size: int) -> dict[str, Any] | None:
+    """The fields of `seal_of`, for answers that are written without models."""
+    return {"index": seq - 1, "size": size, "proof": f"/funds/v1/proofs/{seq}?book={book}"} if seq <= size else None
 
 
 def _shown(row: RowMapping, size: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 
 from services.funds.ledger.domain import book_of
-from services.funds.ledger.service import seal_of
+from services.funds.ledger.service import seal_said
 from services.funds.projects import service as projects
 from services.funds.projects import store as project_store
 from services.funds.projects.domain import FundShare
@@ -97,14 +97,18 @@ async def household(glance: Glance, household_no: str, page: PageQuery) -> bytes
     if found is None:
         raise _household_unknown()
     rows, following = page_of(found.payments, page.limit, lambda row: encode_cursor(row.seq, row.fund_no))
-    paid_fen = sum(fen for _, fen in found.by_fund)
+    if page.after or following:
+        by_fund = await upward.by_fund(glance.database, household_no, glance.area)
+    else:
+        by_fund = _by_fund(rows)
+    paid_fen = sum(fen for _, fen in by_fund)
     return orjson.dumps({
         "amount_fen": paid_fen,
         "household_no": household_no,
         "division": found.division,
         "head_name_masked": found.head_name_masked,
         "people": found.people,
-        "by_fund": [{"amount_fen": fen, "fund_no": number, "amount_yuan": yuan(fen)} for number, fen in found.by_fund],
+        "by_fund": [{"amount_fen": fen, "fund_no": number, "amount_yuan": yuan(fen)} for number, fen in by_fund],
         "items": [_payment(row, glance.area, found.sealed) for row in rows],
         "next": following,
         "amount_yuan": yuan(paid_fen),
@@ -198,15 +202,21 @@ async def _tranche_nodes(work: Work, rows: Sequence[Mapping[str, Any]], fund_no:
     return nodes
 
 
+def _by_fund(payments: Sequence[upward.Payment]) -> list[tuple[str, int]]:
+    sums: dict[str, int] = {}
+    for row in payments:
+        sums[row.fund_no] = sums.get(row.fund_no, 0) + row.amount_fen
+    return sorted(sums.items())
+
+
 def _payment(row: upward.Payment, area: Area, sealed: int) -> dict[str, Any]:
     """A PaymentNode."""
     ours = area.covers(row.division)
-    seal = seal_of(row.book, row.seq, sealed)
     return {
         "amount_fen": row.amount_fen,
         "book": row.book,
         "entry_seq": row.seq,
-        "sealed": seal and seal.model_dump(),
+        "sealed": seal_said(row.book, row.seq, sealed),
         "paid_on": row.paid_on,
         "fund_no": row.fund_no,
         "fund_name": row.fund_name,

@@ -4,7 +4,7 @@ Asked all day, by a household that waits for its money: as models of rows it too
 """
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
@@ -32,63 +32,71 @@ class Payment(NamedTuple):
 
 
 class Paid(NamedTuple):
-    """A household, the size of its book's latest checkpoint, what each fund paid it, and a page of its payments."""
+    """A household, the size of its book's latest checkpoint, and a page of its payments."""
 
     division: str
     head_name_masked: str
     people: int
     sealed: int
-    by_fund: list[tuple[str, int]]
     payments: list[Payment]
 
 
 async def find(database: Database, household_no: str, area: Area, *, after: tuple[int, str], limit: int) -> Paid | None:
     """What was paid to a household of the area, in the area; payments by entry and fund, above `after` (entry, fund)."""
-    statement = _statement(database.sqlite, len(area.prefixes))
+    statement = _payments(database.sqlite, len(area.prefixes))
     row = await database.look_up(statement, [household_no, *area_bounds(area), *after, limit])
     if row is None:
         return None
-    division, head, people, sealed, sums, payments = row
-    by_fund: list[Any] = orjson.loads(sums)
-    return Paid(division, head, people, sealed, by_fund, [Payment(*one) for one in orjson.loads(payments)])
+    division, head, people, sealed, payments = row
+    return Paid(division, head, people, sealed, [Payment(*one) for one in orjson.loads(payments)])
+
+
+async def by_fund(database: Database, household_no: str, area: Area) -> list[tuple[str, int]]:
+    """What each fund paid to a household in the area, by fund: needed where a page does not hold every payment."""
+    row = await database.look_up(_sums(database.sqlite, len(area.prefixes)), [household_no, *area_bounds(area)])
+    assert row is not None
+    return [(number, fen) for number, fen in orjson.loads(row[0])]
 
 
 @cache
-def _statement(sqlite: bool, prefixes: int) -> str:
+def _payments(sqlite: bool, prefixes: int) -> str:
     """Takes the number, the bounds of so many prefixes of an area, the entry and fund to go on after, and how many payments."""
     after = 2 + 2 * prefixes
-    paid = (
-        "from ledger_account a join ledger_posting p on p.account_id = a.id {joins}"
-        f" where a.kind = 'household' and a.owner = h.household_no and {in_area_text('p.division', prefixes, 2)} {{rest}}"
-    )
-    sums = _list(
-        "a.earmark, sum(p.amount_fen)", paid.format(joins="", rest="group by a.earmark order by a.earmark"), sqlite
-    )
-    payments = _list(
+    listed = _list(
         "e.book, e.seq, p.amount_fen, e.effective_on, a.earmark, s.name, s.level, "
         f"{_id('r.id', sqlite)}, r.project_no, r.name, {_id('t.id', sqlite)}, t.tranche_no, t.division",
-        paid.format(
-            joins="join ledger_entry e on e.book = p.book and e.seq = p.seq join tranche t on t.tranche_no = substr(e.once, "
-            f"{len(paid_once('')) + 1})"
-            " join project r on r.id = t.project_id join source s on s.fund_no = a.earmark",
-            rest=f"and e.kind = 'paid' and (e.seq > ${after} or (e.seq = ${after} and a.earmark > ${after + 1}))"
-            f" order by e.seq, a.earmark limit ${after + 2}",
-        ),
+        "join ledger_entry e on e.book = p.book and e.seq = p.seq "
+        f"join tranche t on t.tranche_no = substr(e.once, {len(paid_once('')) + 1}) "
+        "join project r on r.id = t.project_id join source s on s.fund_no = a.earmark",
+        f"{in_area_text('p.division', prefixes, 2)} and e.kind = 'paid' "
+        f"and (e.seq > ${after} or (e.seq = ${after} and a.earmark > ${after + 1})) "
+        f"order by e.seq, a.earmark limit ${after + 2}",
         sqlite,
     )
     sealed = "(select coalesce(max(size), 0) from log_checkpoint where book = substr(h.division, 1, 6))"
     # Found by its number before its area is looked at: a plan made while the table was empty may do it the other way round.
     found = "with h as materialized (select * from household where household_no = $1)"
     return (
-        f"{found} select division, head_name_masked, people, {sealed}, {sums}, {payments} from h "  # noqa: S608 - our own names
+        f"{found} select division, head_name_masked, people, {sealed}, {listed} from h "  # noqa: S608 - our own names
         f"where {in_area_text('division', prefixes, 2)}"
     )
 
 
-def _list(columns: str, rows: str, sqlite: bool) -> str:
-    """Rows as one text: a JSON list of lists."""
+@cache
+def _sums(sqlite: bool, prefixes: int) -> str:
+    """Takes the number and the bounds of so many prefixes of an area."""
+    where = f"{in_area_text('p.division', prefixes, 2)} group by a.earmark order by a.earmark"
+    return f"select {_list('a.earmark, sum(p.amount_fen)', '', where, sqlite)}"
+
+
+def _list(columns: str, joins: str, where: str, sqlite: bool) -> str:
+    """Rows over the household's postings as one text: a JSON list of lists."""
     array, every = ("json_array", "json_group_array(json(one))") if sqlite else ("json_build_array", "json_agg(one)")
-    return f"(select cast(coalesce({every}, '[]') as text) from (select {array}({columns}) as one {rows}) as listed)"  # noqa: S608
+    rows = (
+        f"select {array}({columns}) as one from ledger_account a join ledger_posting p on p.account_id = a.id {joins} "  # noqa: S608
+        f"where a.kind = 'household' and a.owner = $1 and {where}"
+    )
+    return f"(select cast(coalesce({every}, '[]') as text) from ({rows}) as listed)"  # noqa: S608
 
 
 def _id(column: str, sqlite: bool) -> str:
