@@ -5,7 +5,7 @@ from itertools import chain, islice
 from typing import Any
 
 from bench.postings import Book
-from services.funds.ledger import domain, store
+from services.funds.ledger import domain, store, sums
 from services.funds.ledger.domain import MAY_OVERDRAW, AccountKey, Command
 from services.funds.proofs import merkle
 from services.funds.proofs import store as log
@@ -37,6 +37,7 @@ async def enter(database: Database, code: str, commands: Iterable[Command], sign
             await insert_rows(tx, table, rows)
         await insert_rows(tx, store.account, laid.accounts())
         await insert_rows(tx, store.book, [{"book": code, "seq": laid.head.seq, "link": laid.head.link}])
+        await sums.add_up(tx, code, upto=laid.head.seq)
     return laid.note
 
 

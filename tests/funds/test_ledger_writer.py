@@ -23,7 +23,7 @@ from ledger_desk import (
 from sqlalchemy import delete, update
 from sqlalchemy.exc import DBAPIError
 
-from services.funds.ledger import store
+from services.funds.ledger import store, sums
 from services.funds.ledger import writer as writers
 from services.funds.ledger.domain import (
     AccountKey,
@@ -240,7 +240,7 @@ async def test_one_entry_pays_a_whole_county(database_url):
         )  # fmt: skip
         await writer.post(paid)
         async with database.read() as tx:
-            assert await store.sums(tx, Area.of(["610926100000"]), ["F1"]) == {("F1", "household"): 6_000}
+            assert await sums.sums(tx, Area.of(["610926100000"]), ["F1"]) == {("F1", "household"): 6_000}
             assert len(await store.balances(tx, "610926", [p.account for p in paid.postings])) == 6_001
         await consistent(database)
 

@@ -398,6 +398,7 @@ EDITS = {
     "an account made up": (
         "insert into ledger_account (id, book, name, kind, owner, earmark, division, may_overdraw, balance_fen) "
         "values (99, '610926', 'fund/x/F1', 'fund', 'x', 'F1', '610926000000', false, 5)", None),
+    "a sum": ("update ledger_sum set fen = fen + 1 where kind = 'project'", None),
     "the head": ("update ledger_book set link = (select digest from ledger_entry where seq = 1)", None),
     "postings made up": ("insert into ledger_posting (book, seq, line, account_id, division, amount_fen) values ('610926', 99, 0, 1, '610926000000', 5)", None),
 }  # fmt: skip

@@ -153,22 +153,6 @@ async def find_posted(tx: AsyncConnection, code: str, ref: str, request_hash: by
     return answer_again(known, request_hash, ref) if known else None
 
 
-async def sums(tx: AsyncConnection, area: Area, earmarks: Sequence[str]) -> dict[tuple[str, str], int]:
-    """Fen by (fund number, kind of account) over the accounts in the area.
-
-    Received = −source, left = fund, in projects = project, held = hold, paid = household.
-    """
-    columns = (account.c.earmark, account.c.kind)
-    found: dict[tuple[str, str], int] = {}
-    for part in _parts(earmarks):
-        query = select(*columns, func.sum(account.c.balance_fen).label("fen")).where(
-            account.c.earmark.in_(part), in_area(account.c.division, area)
-        )
-        for row in await tx.execute(query.group_by(*columns)):
-            found[(row.earmark, row.kind)] = int(row.fen)
-    return found
-
-
 _moved_fen = (
     select(func.coalesce(func.sum(posting.c.amount_fen), 0))
     .where(posting.c.book == entry.c.book, posting.c.seq == entry.c.seq, posting.c.amount_fen > 0)

@@ -77,6 +77,7 @@ class _Audit:
         if not self.ended_early:
             if not self.log_only:
                 self._totals(accounts)
+                await self._sums()
             await self._heads()
             self._ending(roots.get(self.checkpoint.size))
 
@@ -134,6 +135,17 @@ class _Audit:
                 self.report.wrong(None, f"account {key.name} was changed")
         for id in sorted(self.balances):
             self.report.wrong(None, f"account number {id} is missing")
+
+    async def _sums(self) -> None:
+        """The sums that answers are read from, against the postings that are in them."""
+        kept, made = [
+            {tuple(row[:3]): row[3] for row in await self.source.rows(name, self.book)} for name in ("sums", "added")
+        ]
+        for key in sorted(kept.keys() | made.keys()):
+            if kept.get(key, 0) != made.get(key, 0):
+                self.report.wrong(
+                    None, f"the sum of {'/'.join(key)} is {kept.get(key, 0)} fen, its postings make {made.get(key, 0)}"
+                )
 
     async def _heads(self) -> None:
         """The head, and what is left over behind it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
 
-from services.funds.ledger import domain
+from services.funds.ledger import domain, sums
 from services.funds.ledger import store as ledger
 from services.funds.proofs import merkle, store
 from services.funds.proofs.notes import Checkpoint, Signer
@@ -104,6 +104,7 @@ async def _seal_some(service: Service, signer: Signer, book: str) -> bool:
         await store.add_checkpoint(
             tx, book, made, size=sealed.size, root=sealed.root, note=note, at=service.clock.now()
         )
+        await sums.add_up(tx, book, upto=sealed.size)
     return True
 
 

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Query, Response
 
 from services.funds.orders.api import MoneyDep
 from services.funds.sources import service
@@ -47,10 +47,10 @@ async def list_sources(
     return await service.list_sources(work, page, year=year, level=level)
 
 
-@router.get("/{source_id}", dependencies=[allow(*READERS)])
-async def show_source(work: WorkDep, source_id: UUID) -> SourceOut:
+@router.get("/{source_id}", dependencies=[allow(*READERS)], response_model=SourceOut)
+async def show_source(glance: GlanceDep, source_id: UUID) -> Response:
     """A fund with what it received, allocated, paid and has left."""
-    return await service.show(work, source_id)
+    return Response(await service.look(glance, source_id), media_type="application/json")
 
 
 @money_router.post("/{source_id}/receipts", status_code=201, dependencies=[allow(Role.FINANCE)])

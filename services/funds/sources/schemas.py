@@ -35,6 +35,9 @@ class ReceiptIn(In):
     voucher_no: str = Field(pattern=r"^[^\s/\x00-\x1f]{1,64}$", description="number of the bank voucher (凭证号)")
 
 
+FIGURES = ("received", "allocated", "in_projects", "held", "paid", "left")
+
+
 class FundFigures(BaseModel):
     """received = allocated + left; allocated = in projects + held + paid. Read from the ledger."""
 
@@ -48,8 +51,7 @@ class FundFigures(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def yuan(self) -> dict[str, str]:
-        names = ("received", "allocated", "in_projects", "held", "paid", "left")
-        return {name: yuan(getattr(self, f"{name}_fen")) for name in names}
+        return {name: yuan(getattr(self, f"{name}_fen")) for name in FIGURES}
 
 
 class SourceOut(BaseModel):

@@ -4,14 +4,17 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from services.funds.ledger.domain import AlreadyDone, Posted
 from services.funds.orders.service import Money
 from services.funds.sources import domain, store
-from services.funds.sources.schemas import FundFigures, ReceiptIn, ReceiptOut, SourceIn, SourceOut
+from services.funds.sources.schemas import FIGURES, FundFigures, ReceiptIn, ReceiptOut, SourceIn, SourceOut
 from shared.errors import FieldError, Malformed, NotFound
 from shared.events.funds import FundReceived
 from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
+from shared.money import yuan
 from shared.work import Glance, Work
 
 
@@ -89,6 +92,21 @@ def require_not_future(work: Work | Glance, day: date, field: str) -> None:
             "A date of what happened is not after today.",
             errors=[FieldError(field, "in_the_future", "Correct the date.")],
         )
+
+
+async def look(glance: Glance, source_id: UUID) -> bytes:
+    """A fund and where its money is: a SourceOut as JSON. Raises SourceUnknown."""
+    found = await store.look_up(glance.database, source_id, glance.area)
+    if found is None:
+        raise _unknown()
+    source, figures = found
+    fen = {name: getattr(figures, f"{name}_fen") for name in FIGURES}
+    shown = {f"{name}_fen": amount for name, amount in fen.items()}
+    return orjson.dumps({
+        "id": source_id,
+        **source,
+        "figures": {**shown, "yuan": {name: yuan(amount) for name, amount in fen.items()}},
+    })  # fmt: skip
 
 
 async def show(work: Work, source_id: UUID) -> SourceOut:

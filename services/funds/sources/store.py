@@ -1,17 +1,18 @@
 """Table and queries of funds. What they received and gave is read from the ledger, never kept here."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column, Integer, String, Table, Uuid, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.funds.ledger import store as ledger_store
+from services.funds.ledger import sums
 from services.funds.ledger.domain import AccountKind
 from services.funds.sources.domain import Figures
 from services.funds.tables import metadata
-from shared.db import Database, DivisionCode, Instant, in_area, insert_ignoring
+from shared.db import Database, DivisionCode, Instant, area_bounds, in_area, in_area_text, insert_ignoring
 from shared.scope import Area
 
 MAX_REMEMBERED = 10_000
@@ -43,6 +44,7 @@ async def find(tx: AsyncConnection, source_id: UUID, area: Area) -> dict[str, An
     return dict(found) if found else None
 
 
+_SHOWN = ("fund_no", "name", "level", "year", "division", "document_no")
 _LASTING = ("fund_no", "name", "level", "division", "document_no")
 _READ = "select fund_no, name, level, division, document_no from source where id = $1"
 _remembered: dict[UUID, dict[str, Any]] = {}
@@ -82,13 +84,32 @@ async def names(tx: AsyncConnection, fund_nos: Sequence[str]) -> dict[str, dict[
 
 async def figures(tx: AsyncConnection, area: Area, fund_nos: Sequence[str]) -> dict[str, Figures]:
     """Number → where the fund's money is, summed over the accounts of the area."""
-    sums = await ledger_store.sums(tx, area, fund_nos)
-    return {
-        fund_no: Figures(
-            left_fen=sums.get((fund_no, AccountKind.FUND), 0),
-            in_projects_fen=sums.get((fund_no, AccountKind.PROJECT), 0),
-            held_fen=sums.get((fund_no, AccountKind.HOLD), 0),
-            paid_fen=sums.get((fund_no, AccountKind.HOUSEHOLD), 0),
-        )
-        for fund_no in fund_nos
-    }
+    found = await sums.sums(tx, area, fund_nos)
+    return {fund_no: _figures(found, fund_no) for fund_no in fund_nos}
+
+
+def _figures(found: sums.Sums, fund_no: str) -> Figures:
+    return Figures(
+        left_fen=found.get((fund_no, AccountKind.FUND), 0),
+        in_projects_fen=found.get((fund_no, AccountKind.PROJECT), 0),
+        held_fen=found.get((fund_no, AccountKind.HOLD), 0),
+        paid_fen=found.get((fund_no, AccountKind.HOUSEHOLD), 0),
+    )
+
+
+async def look_up(database: Database, source_id: UUID, area: Area) -> tuple[dict[str, Any], Figures] | None:
+    """A fund of the area and where its money is, in one statement."""
+    row = await database.look_up(_with_sums(database.sqlite, len(area.prefixes)), [source_id, *area_bounds(area)])
+    if row is None:
+        return None
+    *shown, said = row
+    fund = dict(zip(_SHOWN, shown, strict=True))
+    return fund, _figures(sums.read(said), fund["fund_no"])
+
+
+@cache
+def _with_sums(sqlite: bool, prefixes: int) -> str:
+    """Takes the id and the bounds of so many prefixes of an area."""
+    summed = sums.as_text(sqlite, prefixes, "= s.fund_no")
+    columns = ", ".join(f"s.{name}" for name in _SHOWN)
+    return f"select {columns}, {summed} from source s where s.id = $1 and {in_area_text('s.division', prefixes, 2)}"  # noqa: S608
