@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 1
 
-.PHONY: demo test lint format contracts migration lock bench clean
+.PHONY: demo test lint format contracts migration lock bench chaos soak clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Daohu needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -37,6 +37,12 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 
 bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (about 30 minutes; bench/README.md)
 	@$(BIN)/python -m bench
+
+chaos: .venv/ready  ## the county's month while everything is killed, 100 times and more → bench/chaos.json, docs/reliability.md (about 15 minutes)
+	@$(BIN)/python -m tests.chaos --kills 100 --seed $(SEED)
+
+soak: .venv/ready  ## the cluster under steady load: does anything grow? → bench/soak.json, docs/reliability.md (about 14 minutes)
+	@$(BIN)/python -m tests.soak
 
 migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes" (or SERVICE=kit)
 	@$(BIN)/python -c 'from shared import migrate; migrate.new_revision("$(SERVICE)", "$(MESSAGE)")'
