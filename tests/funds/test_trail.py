@@ -1,6 +1,7 @@
 """The trail: what each level says adds up to the one above, both ways, within the caller's area, with proofs that check offline."""
 
 from pathlib import Path
+from uuid import UUID
 
 import httpx
 import pytest
@@ -9,7 +10,7 @@ from funds_county import RECEIVED_FEN, County, card, created, household_no, refu
 from services.funds.proofs.notes import read_keys
 from services.funds.proofs.verify import verify_bundle
 from services.funds.trail.domain import Gap, page_of_gaps
-from services.funds.trail.schemas import HouseholdTrail
+from services.funds.trail.schemas import FundTrail, HouseholdTrail, ProjectTrail, TrancheTrail
 from shared.roles import Role
 from shared.testing import COUNTY, OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE, Client
 
@@ -89,6 +90,39 @@ async def test_a_household_s_trail_says_what_its_model_says(county_on_both: Coun
         answer = ok(await county.who(Role.AUDITOR).get(f"{TRAIL}/households/{household_no(2)}"))
         assert len(answer["items"]) == 2
         assert HouseholdTrail.model_validate(answer).model_dump(mode="json") == answer
+
+
+async def test_each_level_says_what_its_model_says(county_on_both: County):
+    county = county_on_both
+    tranche_id = await county.paid_tranche(households=3)
+    auditor = county.who(Role.AUDITOR)
+    for source_id in (await source_ids(county)).values():
+        fund = ok(await auditor.get(f"{TRAIL}/funds/{source_id}"))
+        [project_id] = [item["project_id"] for item in fund["items"]]
+        project = ok(await auditor.get(f"{TRAIL}/funds/{source_id}/projects/{project_id}"))
+        tranche = ok(await auditor.get(f"{TRAIL}/funds/{source_id}/tranches/{tranche_id}"))
+        assert [len(level["items"]) for level in (fund, project, tranche)] == [1, 1, 3]
+        for model, answer in ((FundTrail, fund), (ProjectTrail, project), (TrancheTrail, tranche)):
+            assert model.model_validate(answer).model_dump(mode="json") == answer
+
+
+async def test_what_is_not_there_is_named(county: County):
+    tranche_id = await county.paid_tranche(households=1)
+    other = await county.source("F-9")
+    auditor, [project] = (
+        county.who(Role.AUDITOR),
+        await pages(county.who(Role.AUDITOR), f"{TRAIL}/funds/{(await source_ids(county))['F-1']}"),
+    )
+    nobody, codes = UUID(int=1), []
+    for path in (
+        f"funds/{nobody}", f"funds/{nobody}/projects/{project['project_id']}", f"funds/{other}/projects/{nobody}",
+        f"funds/{other}/projects/{project['project_id']}", f"funds/{nobody}/tranches/{tranche_id}", f"funds/{other}/tranches/{nobody}",
+        f"funds/{other}/tranches/{tranche_id}",
+    ):  # fmt: skip
+        codes.append(refused(await auditor.get(f"{TRAIL}/{path}")))
+    unknown = [(404, f"{what}_unknown") for what in ("source", "project", "tranche")]
+    nothing = (404, "nothing_from_this_fund")
+    assert codes == [unknown[0], unknown[0], unknown[1], nothing, unknown[0], unknown[2], nothing]
 
 
 async def test_a_household_never_paid_has_an_empty_trail(county_on_both: County):

@@ -4,6 +4,8 @@ Summed over accounts a fund's money takes as long as it has households. Kept in 
 posting; kept when entries are sealed it costs a statement a second, and what was posted since is read beside it: exact at any time.
 """
 
+# ruff: noqa: S608 - statements are put together from names of our own; what a caller says is a parameter
+
 from collections.abc import Sequence
 from functools import cache
 
@@ -88,15 +90,15 @@ def as_text(sqlite: bool, prefixes: int, among: str) -> str:
     places = range(2, 2 + 2 * prefixes, 2)
     books = " or ".join(f"b.book between substr(${n}, 1, 6) and substr(${n + 1}, 1, 6)" for n in places) or "false"
     kept = (
-        f"select earmark, kind, fen from ledger_sum where earmark {among} and {in_area_text('division', prefixes, 2)}"  # noqa: S608
+        f"select earmark, kind, fen from ledger_sum where earmark {among} and {in_area_text('division', prefixes, 2)}"
     )
     # By its two ends: of an open range PostgreSQL believes that it holds a third of the table. The order of the joins is SQLite's
     # to keep: a fund has more accounts than there are postings since the seal.
     since = (
-        "select a.earmark, a.kind, p.amount_fen from ledger_book b "  # noqa: S608
+        "select a.earmark, a.kind, p.amount_fen from ledger_book b "
         "cross join ledger_posting p cross join ledger_account a where p.book = b.book and a.id = p.account_id "
         "and p.seq between 1 + coalesce((select d.seq from ledger_summed d where d.book = b.book), 0) and b.seq "
         f"and ({books}) and a.earmark {among} and {in_area_text('p.division', prefixes, 2)}"
     )
-    summed = f"select {array}(earmark, kind, sum(fen)) as one from ({kept} union all {since}) as listed group by earmark, kind"  # noqa: S608
-    return f"(select cast(coalesce({every}, '[]') as text) from ({summed}) as listed)"  # noqa: S608
+    summed = f"select {array}(earmark, kind, sum(fen)) as one from ({kept} union all {since}) as listed group by earmark, kind"
+    return f"(select cast(coalesce({every}, '[]') as text) from ({summed}) as listed)"

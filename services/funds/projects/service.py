@@ -118,7 +118,11 @@ async def load(work: Work, project_id: UUID) -> dict[str, Any]:
     """The row of a project of the area. Raises ProjectUnknown."""
     if found := await store.find(work.tx, project_id, work.area):
         return found
-    raise ProjectUnknown("There is no such project in your area.")
+    raise unknown()
+
+
+def unknown() -> ProjectUnknown:
+    return ProjectUnknown("There is no such project in your area.")
 
 
 def _allocation(project: dict[str, Any], source: dict[str, Any], order: AllocationIn, posted: Posted) -> AllocationOut:

@@ -3,6 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 from fastapi import Query, Response
 
 from services.funds.orders.api import MoneyDep
@@ -50,7 +51,7 @@ async def list_sources(
 @router.get("/{source_id}", dependencies=[allow(*READERS)], response_model=SourceOut)
 async def show_source(glance: GlanceDep, source_id: UUID) -> Response:
     """A fund with what it received, allocated, paid and has left."""
-    return Response(await service.look(glance, source_id), media_type="application/json")
+    return Response(orjson.dumps(await service.look(glance, source_id)), media_type="application/json")
 
 
 @money_router.post("/{source_id}/receipts", status_code=201, dependencies=[allow(Role.FINANCE)])

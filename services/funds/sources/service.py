@@ -4,8 +4,6 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from services.funds.ledger.domain import AlreadyDone, Posted
 from services.funds.orders.service import Money
 from services.funds.sources import domain, store
@@ -54,7 +52,7 @@ async def receive(glance: Glance, money: Money, source_id: UUID, order: ReceiptI
     """
     source = await store.remembered(glance.database, source_id, glance.area)
     if source is None:
-        raise _unknown()
+        raise unknown()
     require_not_future(glance, order.received_on, "received_on")
     command = money.command(
         glance,
@@ -94,19 +92,16 @@ def require_not_future(work: Work | Glance, day: date, field: str) -> None:
         )
 
 
-async def look(glance: Glance, source_id: UUID) -> bytes:
-    """A fund and where its money is: a SourceOut as JSON. Raises SourceUnknown."""
+async def look(glance: Glance, source_id: UUID) -> dict[str, Any]:
+    """A fund and where its money is, as SourceOut says it. Raises SourceUnknown."""
     found = await store.look_up(glance.database, source_id, glance.area)
     if found is None:
-        raise _unknown()
+        raise unknown()
     source, figures = found
     fen = {name: getattr(figures, f"{name}_fen") for name in FIGURES}
     shown = {f"{name}_fen": amount for name, amount in fen.items()}
-    return orjson.dumps({
-        "id": source_id,
-        **source,
-        "figures": {**shown, "yuan": {name: yuan(amount) for name, amount in fen.items()}},
-    })  # fmt: skip
+    figures_said = {**shown, "yuan": {name: yuan(amount) for name, amount in fen.items()}}
+    return {"id": source_id, **source, "figures": figures_said}
 
 
 async def show(work: Work, source_id: UUID) -> SourceOut:
@@ -131,10 +126,10 @@ async def list_sources(
 async def _load(work: Work, source_id: UUID) -> dict[str, Any]:
     if found := await store.find(work.tx, source_id, work.area):
         return found
-    raise _unknown()
+    raise unknown()
 
 
-def _unknown() -> SourceUnknown:
+def unknown() -> SourceUnknown:
     return SourceUnknown("There is no such fund in your area.")
 
 

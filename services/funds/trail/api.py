@@ -28,22 +28,22 @@ HouseholdNo = Annotated[str, Path(min_length=1, max_length=32)]
 router = Router(prefix="/funds/v1/trail", tags=["trail"])
 
 
-@router.get("/funds/{source_id}", dependencies=[WATCHERS])
-async def trail_of_fund(work: WorkDep, page: PageDep, source_id: UUID) -> FundTrail:
+@router.get("/funds/{source_id}", dependencies=[WATCHERS], response_model=FundTrail)
+async def trail_of_fund(glance: GlanceDep, page: PageDep, source_id: UUID) -> Response:
     """From a fund to its projects."""
-    return await service.fund(work, source_id, page)
+    return _json(await service.fund(glance, source_id, page))
 
 
-@router.get("/funds/{source_id}/projects/{project_id}", dependencies=[WATCHERS])
-async def trail_of_project(work: WorkDep, page: PageDep, source_id: UUID, project_id: UUID) -> ProjectTrail:
+@router.get("/funds/{source_id}/projects/{project_id}", dependencies=[WATCHERS], response_model=ProjectTrail)
+async def trail_of_project(glance: GlanceDep, page: PageDep, source_id: UUID, project_id: UUID) -> Response:
     """From a project to its tranches, one fund's money."""
-    return await service.project(work, source_id, project_id, page)
+    return _json(await service.project(glance, source_id, project_id, page))
 
 
-@router.get("/funds/{source_id}/tranches/{tranche_id}", dependencies=[WATCHERS])
-async def trail_of_tranche(work: WorkDep, page: PageDep, source_id: UUID, tranche_id: UUID) -> TrancheTrail:
+@router.get("/funds/{source_id}/tranches/{tranche_id}", dependencies=[WATCHERS], response_model=TrancheTrail)
+async def trail_of_tranche(glance: GlanceDep, page: PageDep, source_id: UUID, tranche_id: UUID) -> Response:
     """From a tranche to its households, one fund's money."""
-    return await service.tranche(work, source_id, tranche_id, page)
+    return _json(await service.tranche(glance, source_id, tranche_id, page))
 
 
 @router.get("/funds/{source_id}/bundle", dependencies=[CHECKERS], response_class=Response)
@@ -55,7 +55,7 @@ async def bundle_of_fund(work: WorkDep, source_id: UUID) -> Response:
 @router.get("/households/{household_no}", dependencies=[WATCHERS], response_model=HouseholdTrail)
 async def trail_of_household(glance: GlanceDep, page: PageDep, household_no: HouseholdNo) -> Response:
     """From a household up to the funds it was paid from."""
-    return Response(await service.household(glance, household_no, page), media_type="application/json")
+    return _json(await service.household(glance, household_no, page))
 
 
 @router.get("/households/{household_no}/bundle", dependencies=[CHECKERS], response_class=Response)
@@ -70,3 +70,7 @@ async def list_gaps(
 ) -> Page[Gap]:
     """Money that is not where it should end (资金缺口)."""
     return await service.gaps(work, page, year=year)
+
+
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")

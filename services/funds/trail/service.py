@@ -9,20 +9,12 @@ import orjson
 from services.funds.ledger.domain import book_of
 from services.funds.ledger.service import seal_said
 from services.funds.projects import service as projects
-from services.funds.projects import store as project_store
-from services.funds.projects.domain import FundShare
 from services.funds.proofs import service as proofs
 from services.funds.proofs.bundle import MAX_ENTRIES
 from services.funds.sources import service as sources
-from services.funds.trail import domain, store, upward
+from services.funds.trail import domain, downward, store, upward
 from services.funds.trail.schemas import (
-    FundTrail,
     Gap,
-    HouseholdNode,
-    ProjectNode,
-    ProjectTrail,
-    TrancheNode,
-    TrancheTrail,
 )
 from services.funds.tranches import service as tranches
 from shared.errors import NotFound
@@ -47,44 +39,51 @@ def _after(page: PageQuery) -> str:
     return number
 
 
-async def fund(work: Work, source_id: UUID, page: PageQuery) -> FundTrail:
-    """A fund and the projects its money went to."""
-    shown = await sources.show(work, source_id)
-    rows = await store.projects_of_fund(work.tx, shown.fund_no, work.area, after=_after(page), limit=page.limit + 1)
-    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["project_no"]))
-    shares = await project_store.shares(work.tx, work.area, [row["project_no"] for row in rows])
-    items = [_project_node(row, _of(shares[row["project_no"]], shown.fund_no)) for row in rows]
-    return FundTrail(fund=shown, items=items, next=following)
+async def fund(glance: Glance, source_id: UUID, page: PageQuery) -> bytes:
+    """A fund and the projects its money went to: a FundTrail as JSON. Raises SourceUnknown."""
+    shown = await sources.look(glance, source_id)
+    rows = await downward.projects(
+        glance.database, shown["fund_no"], glance.area, after=_after(page), limit=page.limit + 1
+    )
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row.project_no))
+    return orjson.dumps({"fund": shown, "items": [_project_node(row) for row in rows], "next": following})
 
 
-async def project(work: Work, source_id: UUID, project_id: UUID, page: PageQuery) -> ProjectTrail:
-    """A fund's money in a project, tranche by tranche."""
-    shown = await sources.show(work, source_id)
-    row = await projects.load(work, project_id)
-    shares = await project_store.shares(work.tx, work.area, [row["project_no"]])
-    node = _project_node(row, _of(shares.get(row["project_no"], []), shown.fund_no))
-    rows = await store.tranches_of_project(work.tx, project_id, work.area, after=_after(page), limit=page.limit + 1)
-    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["tranche_no"]))
-    items = await _tranche_nodes(work, rows, shown.fund_no)
-    return ProjectTrail(fund_no=shown.fund_no, project=node, items=items, next=following)
+async def project(glance: Glance, source_id: UUID, project_id: UUID, page: PageQuery) -> bytes:
+    """A fund's money in a project, tranche by tranche: a ProjectTrail as JSON.
+
+    Raises SourceUnknown, ProjectUnknown, NothingFromThisFund.
+    """
+    fund_no, row, rows = await downward.project(
+        glance.database, source_id, project_id, glance.area, after=_after(page), limit=page.limit + 1
+    )
+    if fund_no is None:
+        raise sources.unknown()
+    if row is None:
+        raise projects.unknown()
+    node = _project_node(row)
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row.tranche_no))
+    items = [row._asdict() for row in rows]
+    return orjson.dumps({"fund_no": fund_no, "project": node, "items": items, "next": following})
 
 
-async def tranche(work: Work, source_id: UUID, tranche_id: UUID, page: PageQuery) -> TrancheTrail:
-    """A fund's money in a tranche, household by household."""
-    shown = await sources.show(work, source_id)
-    row = await tranches.load(work, tranche_id)
-    if shown.fund_no not in row["funds"]:
+async def tranche(glance: Glance, source_id: UUID, tranche_id: UUID, page: PageQuery) -> bytes:
+    """A fund's money in a tranche, household by household: a TrancheTrail as JSON.
+
+    Raises SourceUnknown, TrancheUnknown, NothingFromThisFund.
+    """
+    fund_no, row, meant, rows = await downward.tranche(
+        glance.database, source_id, tranche_id, glance.area, after=_after(page), limit=page.limit + 1
+    )
+    if fund_no is None:
+        raise sources.unknown()
+    if row is None:
+        raise tranches.unknown()
+    if not meant:
         raise NothingFromThisFund("No money of this fund is in this tranche.")
-    rows = await store.households_of_tranche(
-        work.tx, row, shown.fund_no, work.area, after=_after(page), limit=page.limit + 1
-    )
-    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["household_no"]))
-    return TrancheTrail(
-        fund_no=shown.fund_no,
-        tranche=(await _tranche_nodes(work, [row], shown.fund_no))[0],
-        items=[HouseholdNode.model_validate(row) for row in rows],
-        next=following,
-    )
+    rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row.household_no))
+    items = [{**row._asdict(), "amount_yuan": yuan(row.amount_fen)} for row in rows]
+    return orjson.dumps({"fund_no": fund_no, "tranche": row._asdict(), "items": items, "next": following})
 
 
 async def household(glance: Glance, household_no: str, page: PageQuery) -> bytes:
@@ -170,36 +169,10 @@ def _household_unknown() -> HouseholdUnknown:
     return HouseholdUnknown("There is no such household in your area.")
 
 
-def _of(shares: list[FundShare], fund_no: str) -> FundShare:
-    for share in shares:
-        if share.fund_no == fund_no:
-            return share
-    raise NothingFromThisFund("No money of this fund is in this project.")
-
-
-def _project_node(row: Mapping[str, Any], share: FundShare) -> ProjectNode:
-    return ProjectNode(
-        project_id=row["id"],
-        project_no=row["project_no"],
-        name=row["name"],
-        division=row["division"],
-        allocated_fen=share.allocated_fen,
-        left_fen=share.left_fen,
-        held_fen=share.held_fen,
-        paid_fen=share.paid_fen,
-    )
-
-
-async def _tranche_nodes(work: Work, rows: Sequence[Mapping[str, Any]], fund_no: str) -> list[TrancheNode]:
-    moved = await tranches.moved_of(work, rows)
-    amounts = await store.held_and_paid(work.tx, fund_no, [row["tranche_no"] for row in rows], work.area)
-    nodes = []
-    for row in rows:
-        held, paid = amounts.get(row["tranche_no"], (0, 0))
-        money = moved[row["tranche_no"]].model_dump()
-        fields = {name: row[name] for name in ("tranche_no", "division", "households")}
-        nodes.append(TrancheNode(tranche_id=row["id"], held_fen=held, paid_fen=paid, **fields, **money))
-    return nodes
+def _project_node(row: downward.Project) -> dict[str, Any]:
+    if row.allocated_fen is None or row.left_fen is None:
+        raise NothingFromThisFund("No money of this fund is in this project.")
+    return {**row._asdict(), "paid_fen": row.allocated_fen - row.left_fen - row.held_fen}
 
 
 def _by_fund(payments: Sequence[upward.Payment]) -> list[tuple[str, int]]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import and_, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.funds.approvals.domain import Verdict
 from services.funds.approvals.store import decision
 from services.funds.households.store import household
-from services.funds.ledger.domain import AccountKind, book_of
+from services.funds.ledger.domain import AccountKind
 from services.funds.ledger.store import account, entry, posting
 from services.funds.payees.store import payee
 from services.funds.projects.store import project
@@ -21,77 +20,6 @@ from shared.db import in_area
 from shared.scope import Area
 
 _of_entry = and_(entry.c.book == posting.c.book, entry.c.seq == posting.c.seq)
-
-
-async def projects_of_fund(
-    tx: AsyncConnection, fund_no: str, area: Area, *, after: str, limit: int
-) -> list[dict[str, Any]]:
-    """Projects that hold or held money of a fund, by number."""
-    query = (
-        select(project)
-        .join(account, and_(account.c.kind == AccountKind.PROJECT.value, account.c.owner == project.c.project_no))
-        .where(account.c.earmark == fund_no, project.c.project_no > after, in_area(project.c.division, area))
-        .order_by(project.c.project_no)
-        .limit(limit)
-    )
-    return [dict(row) for row in (await tx.execute(query)).mappings()]
-
-
-async def tranches_of_project(
-    tx: AsyncConnection, project_id: UUID, area: Area, *, after: str, limit: int
-) -> list[dict[str, Any]]:
-    query = (
-        select(tranche)
-        .where(tranche.c.project_id == project_id, tranche.c.tranche_no > after, in_area(tranche.c.division, area))
-        .order_by(tranche.c.tranche_no)
-        .limit(limit)
-    )
-    return [dict(row) for row in (await tx.execute(query)).mappings()]
-
-
-async def held_and_paid(
-    tx: AsyncConnection, fund_no: str, tranche_nos: Sequence[str], area: Area
-) -> dict[str, tuple[int, int]]:
-    """Tranche number → fen of this fund that it holds and that it paid."""
-    of_hold = and_(
-        account.c.kind == AccountKind.HOLD.value,
-        account.c.owner.in_(tranche_nos),
-        account.c.earmark == fund_no,
-        in_area(account.c.division, area),
-    )
-    held = await tx.execute(select(account.c.owner, account.c.balance_fen).where(of_hold))
-    paid = await tx.execute(
-        select(account.c.owner, func.sum(-posting.c.amount_fen).label("fen"))
-        .join(posting, posting.c.account_id == account.c.id)
-        .join(entry, _of_entry)
-        .where(of_hold, entry.c.kind == "paid")
-        .group_by(account.c.owner)
-    )
-    paid_fen = {row.owner: int(row.fen) for row in paid}
-    return {row.owner: (row.balance_fen, paid_fen.get(row.owner, 0)) for row in held}
-
-
-async def households_of_tranche(
-    tx: AsyncConnection, paid_row: dict[str, Any], fund_no: str, area: Area, *, after: str, limit: int
-) -> list[dict[str, Any]]:
-    """What each household got of this fund in a tranche, by household number. `paid_row`: the tranche."""
-    query = (
-        select(account.c.owner.label("household_no"), posting.c.division, posting.c.amount_fen, line.c.head_name_masked)
-        .join(posting, posting.c.account_id == account.c.id)
-        .join(entry, _of_entry)
-        .join(line, and_(line.c.tranche_id == paid_row["id"], line.c.household_no == account.c.owner))
-        .where(
-            entry.c.book == book_of(paid_row["division"]),
-            entry.c.once == paid_once(paid_row["tranche_no"]),
-            account.c.kind == AccountKind.HOUSEHOLD.value,
-            account.c.earmark == fund_no,
-            account.c.owner > after,
-            in_area(posting.c.division, area),
-        )
-        .order_by(account.c.owner)
-        .limit(limit)
-    )
-    return [dict(row) for row in (await tx.execute(query)).mappings()]
 
 
 async def find_household(tx: AsyncConnection, household_no: str, area: Area) -> dict[str, Any] | None:

@@ -3,11 +3,14 @@
 Asked all day, by a household that waits for its money: as models of rows it took nine times a read by key (bench/README.md).
 """
 
+# ruff: noqa: S608 - statements are put together from names of our own; what a caller says is a parameter
+
 from functools import cache
 from typing import NamedTuple
 
 import orjson
 
+from services.funds.trail.lists import id_text, listed
 from services.funds.tranches.store import paid_once
 from shared.db import Database, area_bounds, in_area_text
 from shared.scope import Area
@@ -62,9 +65,9 @@ async def by_fund(database: Database, household_no: str, area: Area) -> list[tup
 def _payments(sqlite: bool, prefixes: int) -> str:
     """Takes the number, the bounds of so many prefixes of an area, the entry and fund to go on after, and how many payments."""
     after = 2 + 2 * prefixes
-    listed = _list(
+    payments = _paid(
         "e.book, e.seq, p.amount_fen, e.effective_on, a.earmark, s.name, s.level, "
-        f"{_id('r.id', sqlite)}, r.project_no, r.name, {_id('t.id', sqlite)}, t.tranche_no, t.division",
+        f"{id_text('r.id', sqlite)}, r.project_no, r.name, {id_text('t.id', sqlite)}, t.tranche_no, t.division",
         "join ledger_entry e on e.book = p.book and e.seq = p.seq "
         f"join tranche t on t.tranche_no = substr(e.once, {len(paid_once('')) + 1}) "
         "join project r on r.id = t.project_id join source s on s.fund_no = a.earmark",
@@ -77,7 +80,7 @@ def _payments(sqlite: bool, prefixes: int) -> str:
     # Found by its number before its area is looked at: a plan made while the table was empty may do it the other way round.
     found = "with h as materialized (select * from household where household_no = $1)"
     return (
-        f"{found} select division, head_name_masked, people, {sealed}, {listed} from h "  # noqa: S608 - our own names
+        f"{found} select division, head_name_masked, people, {sealed}, {payments} from h "
         f"where {in_area_text('division', prefixes, 2)}"
     )
 
@@ -86,22 +89,10 @@ def _payments(sqlite: bool, prefixes: int) -> str:
 def _sums(sqlite: bool, prefixes: int) -> str:
     """Takes the number and the bounds of so many prefixes of an area."""
     where = f"{in_area_text('p.division', prefixes, 2)} group by a.earmark order by a.earmark"
-    return f"select {_list('a.earmark, sum(p.amount_fen)', '', where, sqlite)}"
+    return f"select {_paid('a.earmark, sum(p.amount_fen)', '', where, sqlite)}"
 
 
-def _list(columns: str, joins: str, where: str, sqlite: bool) -> str:
-    """Rows over the household's postings as one text: a JSON list of lists."""
-    array, every = ("json_array", "json_group_array(json(one))") if sqlite else ("json_build_array", "json_agg(one)")
-    rows = (
-        f"select {array}({columns}) as one from ledger_account a join ledger_posting p on p.account_id = a.id {joins} "  # noqa: S608
-        f"where a.kind = 'household' and a.owner = $1 and {where}"
-    )
-    return f"(select cast(coalesce({every}, '[]') as text) from ({rows}) as listed)"  # noqa: S608
-
-
-def _id(column: str, sqlite: bool) -> str:
-    """A UUID as text; SQLite keeps its 32 digits."""
-    if not sqlite:
-        return column
-    cuts = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
-    return " || '-' || ".join(f"substr({column}, {start}, {length})" for start, length in cuts)
+def _paid(columns: str, joins: str, where: str, sqlite: bool) -> str:
+    """Rows over the household's postings."""
+    rows = f"from ledger_account a join ledger_posting p on p.account_id = a.id {joins} where a.kind = 'household' and a.owner = $1 and {where}"
+    return listed(columns, rows, sqlite)

@@ -256,7 +256,11 @@ async def load(work: Work, tranche_id: UUID) -> dict[str, Any]:
     """The row of a tranche of the area. Raises TrancheUnknown."""
     if found := await store.find(work.tx, tranche_id, work.area):
         return found
-    raise TrancheUnknown("There is no such tranche in your area.")
+    raise unknown()
+
+
+def unknown() -> TrancheUnknown:
+    return TrancheUnknown("There is no such tranche in your area.")
 
 
 def _require_open(tranche: Mapping[str, Any], moved: Mapping[str, int], *, held: bool) -> None:
