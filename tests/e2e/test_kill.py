@@ -30,10 +30,10 @@ MOMENTS = (
     Moment("import:divisions", "registry", "before_commit"),
     Moment("import:households", "registry", "relay_after_send"),
     Moment("import:households", "registry", "before_commit", 3),
-    Moment("import:measures", "assessment", "before_commit", 4),
-    Moment("import:measures", "funds", "in_handler", 300),
-    Moment("import:measures", "funds", "before_commit", 3),
     Moment("import:measures", "registry", "after_commit"),
+    Moment("import:measures", "assessment", "before_commit"),
+    Moment("import:measures", "funds", "in_handler"),
+    Moment("import:measures", "funds", "before_commit"),
     Moment("import:payees", "funds", "before_commit"),
     # the first week: prompts, receipts, an allocation, reports, reminders, visits
     Moment("brief:", "notify", "gateway_before_call", 5),
