@@ -6,6 +6,7 @@ Each module is a process of its own, so that none measures the memory, the cache
 import argparse
 import importlib
 import logging
+import signal
 import subprocess
 import sys
 import time
@@ -25,6 +26,7 @@ def main() -> int:
         "--here", action="store_true", help="measure one module in this process (what the others are started with)"
     )
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     known = _known()
     if unknown := set(given.modules) - set(known):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
@@ -48,7 +50,12 @@ def _known() -> list[str]:
 
 def _measured(name: str, rounds: int | None) -> bool:
     line = [sys.executable, "-m", "bench", "--here", name, *(["--rounds", str(rounds)] if rounds else [])]
-    return subprocess.run(line, check=False, cwd=results.ROOT).returncode == 0
+    with subprocess.Popen(line, cwd=results.ROOT) as measuring:
+        try:
+            return measuring.wait() == 0
+        except BaseException:
+            measuring.terminate()  # it stops its servers, and is waited for
+            raise
 
 
 def _measure(name: str, rounds: int | None) -> None:

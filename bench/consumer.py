@@ -10,7 +10,7 @@ from time import perf_counter
 import uvloop
 
 from bench.env import Env
-from bench.floors import two_writes
+from bench.floors import raw_consumer, two_writes
 from bench.floors.two_writes import Household
 from bench.harness import Case
 from services.funds.consumers import HANDLERS
@@ -57,6 +57,12 @@ class County:
         """Events a second, by a group that begins at the oldest."""
         self.empty()
         return self._runner.run(self._taken())
+
+    def raw(self) -> float:
+        """Events a second, by a consumer without our kit."""
+        self.empty()
+        group = f"raw{next(self._numbers)}"
+        return self._runner.run(raw_consumer.rate(self.url, self.brokers, [HouseholdRecorded.topic], group, EVENTS))
 
     async def _prepared(self) -> None:
         database = Database(self.url, service="funds")
@@ -110,6 +116,11 @@ def _message(household: Household) -> Message:
 
 def cases(env: Env) -> list[Case]:
     county = County(env)
-    floor = two_writes.rate(county.url, county.households, county.empty)
-    against = "asyncpg: the same two writes of ready rows, unnested, in batches of 500"
-    return [Case("consumer with inbox and a projection", "/s", "at least", 0.5, county.rate, floor, 5, against)]
+    writes = two_writes.rate(county.url, county.households, county.empty)
+    name, unit, rounds = "consumer with inbox and a projection", "/s", 5
+    ready = "asyncpg: the same two writes of ready rows, unnested, in batches of 500; nothing is received or read"
+    received = "aiokafka and asyncpg: the same records received, read, written in batches of 500, acknowledged"
+    return [
+        Case(name, unit, "at least", 0.5, county.rate, writes, rounds, ready),
+        Case(f"{name}, against a raw consumer", unit, "at least", 0.5, county.rate, county.raw, rounds, received),
+    ]
