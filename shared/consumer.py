@@ -22,7 +22,7 @@ from shared.db import Database
 from shared.dead_letters import DEAD, DISCARDED, PARKED, RETRIED, DeadLetter, list_dead, read_dead
 from shared.events.base import REGISTRY, Envelope, Event
 from shared.failures import backoff, name_of, transient
-from shared.heard import Heard, Unreadable, read
+from shared.heard import Heard, Unreadable, envelope_of, event_of
 from shared.inbox import unseen
 from shared.metrics import CONSUMER_EVENTS
 from shared.topics import group_of
@@ -394,7 +394,7 @@ class Group:
     ) -> Counter[str]:
         """Answers how many of the records became what."""
         now = self.clock.now()
-        heard: list[Heard] = []
+        ours: list[Record] = []
         parked = 0
         for record in records:
             if self.skips(record):
@@ -403,8 +403,14 @@ class Group:
                 await dead_letters.enter(tx, self.name, record, state=PARKED, error="", tries=0, at=now)
                 parked += 1
             else:
-                heard.append(read(record))
-        fresh = await unseen(tx, self.name, [envelope.id for _, envelope in heard], at=now)
+                ours.append(record)
+        envelopes = [envelope_of(record) for record in ours]
+        entering = asyncio.create_task(unseen(tx, self.name, [envelope.id for envelope in envelopes], at=now))
+        try:
+            await _under_way()
+            heard = [(event_of(record, envelope), envelope) for record, envelope in zip(ours, envelopes, strict=True)]
+        finally:
+            fresh = await entering
         first: list[Heard] = []
         for one in heard:
             if one[1].id in fresh:
@@ -451,6 +457,12 @@ class Group:
                 trouble.resume_at = 0.0
                 self._consumer.resume(tp)
         return rest
+
+
+async def _under_way() -> None:
+    """Lets a statement that was just begun reach the database, which works on it while we go on."""
+    for _ in range(2):  # in the first turn of the loop it is made, at the end of the second it has been sent
+        await asyncio.sleep(0)
 
 
 def _kind(error: Exception) -> str:

@@ -20,17 +20,27 @@ class Unreadable(Exception):
 
 def read(record: Record) -> Heard:
     """Raises Unreadable."""
+    envelope = envelope_of(record)
+    return event_of(record, envelope), envelope
+
+
+def envelope_of(record: Record) -> Envelope:
+    """Raises Unreadable, also for a type that nobody here knows."""
     try:
         envelope = Envelope.from_headers(record.headers)
     except KeyError as error:
         raise Unreadable(f"envelope without {error.args[0]}") from error
     except ValueError as error:
         raise Unreadable("envelope with an unreadable attribute") from error
-    kind = REGISTRY.get(envelope.type)
-    if kind is None:
+    if envelope.type not in REGISTRY:
         raise Unreadable("unknown type or version")
+    return envelope
+
+
+def event_of(record: Record, envelope: Envelope) -> Any:
+    """The event inside. Raises Unreadable."""
     try:
-        return kind.read(record.value), envelope
+        return REGISTRY[envelope.type].read(record.value)
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, e['loc']))} {e['type']}" for e in error.errors(include_input=False)]
         raise Unreadable("body: " + ", ".join(wrong)) from error

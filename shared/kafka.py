@@ -407,7 +407,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
 
 def _record(one: Any) -> Record:
     """Whatever another program has put there becomes a record, unreadable perhaps: it must reach the dead letters."""
-    headers = {name: (text or b"").decode(errors="replace") for name, text in one.headers}
+    headers = {name: text.decode("utf-8", "replace") if text else "" for name, text in one.headers}
     at = datetime.fromtimestamp(one.timestamp / 1000, UTC)
     key = (one.key or b"").decode(errors="replace")
     return Record(one.topic, one.partition, one.offset, key, one.value or b"", headers, at)

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import Table
 
-from shared.db import Instant, insert_ignoring, upsert
+from shared.db import Instant, upsert
 
 Row = Mapping[str, Any]
 
@@ -75,18 +75,6 @@ def _statement(table: Table, names: tuple[str, ...]) -> str:
     return f"INSERT INTO {quote(table.name)} ({', '.join(map(quote, names))}) VALUES ({', '.join('?' * len(names))})"  # noqa: S608
 
 
-async def insert_new_rows(tx: AsyncConnection, table: Table, rows: Sequence[Row], *, answer: str) -> list[Any]:
-    """Enters the rows that are not there yet and answers a column of those."""
-    if not rows:
-        return []
-    if tx.dialect.name != "postgresql":
-        entered = await tx.execute(insert_ignoring(tx, table).returning(table.c[answer]), rows)
-    else:
-        statement = _insert_new(table, tuple(rows[0]), answer)
-        entered = await tx.execute(statement, _columns(rows))
-    return list(entered.scalars())
-
-
 async def upsert_rows(
     tx: AsyncConnection, table: Table, rows: Sequence[Row], *, keys: tuple[str, ...], forward: str = ""
 ) -> None:
@@ -123,11 +111,6 @@ def _array(column: Column[Any]) -> Any:
 def _insert(table: Table, names: tuple[str, ...]) -> Insert:
     statement: Insert = _unnested(table, names)
     return statement
-
-
-@cache
-def _insert_new(table: Table, names: tuple[str, ...], answer: str) -> Any:
-    return _unnested(table, names).on_conflict_do_nothing().returning(table.c[answer])
 
 
 @cache

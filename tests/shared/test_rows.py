@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db import Database, Instant, Json, new_metadata
-from shared.rows import COPIED, insert_new_rows, insert_rows, upsert_rows
+from shared.rows import COPIED, insert_rows, upsert_rows
 from shared.testing import START
 
 metadata = new_metadata()
@@ -74,14 +74,6 @@ async def test_rows_are_entered_and_no_rows_are_no_statement(database: Database)
         await insert_rows(tx, thing, [])
         await insert_rows(tx, thing, [row("a"), row("b", note="x")])
         assert await things(tx) == [("a", 1, None), ("b", 1, "x")]
-
-
-async def test_only_new_rows_are_answered(database: Database) -> None:
-    async with database.write() as tx:
-        assert await insert_new_rows(tx, thing, [], answer="key") == []
-        assert await insert_new_rows(tx, thing, [row("a"), row("b")], answer="key") == ["a", "b"]
-        assert await insert_new_rows(tx, thing, [row("b", 2), row("c"), row("c")], answer="key") == ["c"]
-        assert await things(tx) == [("a", 1, None), ("b", 1, None), ("c", 1, None)]
 
 
 async def test_the_newest_version_stands_whatever_the_order(database: Database) -> None:
