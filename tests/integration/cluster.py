@@ -280,13 +280,15 @@ class Cluster:
 
     def driver(self, key_prefix: str, **given: Any) -> Driver:
         """Hands at the origin, with tokens of the cluster's own issuer; `driver.clock` moves the cluster's clock."""
-        issue = issuing(self.home)
+        return Driver(self.url, issuing(self.home), key_prefix=key_prefix, move_clock=self.clock(), **given)
+
+    def clock(self, **given: Any) -> ClusterClock:
+        """The clock that all processes share; it asks the workers whether all is done."""
         workers: dict[str, list[str]] = {}
         for each in self.processes.values():
             if each.part.name.endswith("-worker"):
                 workers.setdefault(each.part.service, []).append(f"http://127.0.0.1:{each.port}")
-        clock = ClusterClock(self.home / "clock", workers, lambda: issue(cast.ADMIN))
-        return Driver(self.url, issue, key_prefix=key_prefix, move_clock=clock, **given)
+        return ClusterClock(self.home / "clock", workers, lambda: issuing(self.home)(cast.ADMIN), **given)
 
     def database_urls(self) -> dict[str, str]:
         """`DAOHU_<SERVICE>_DATABASE_URL` of all four, for commands like `daohu dump`."""

@@ -1,0 +1,96 @@
+"""Each check of chaos finds the fault that it is for: planted in a copy of a month in which nothing is wrong."""
+
+import shutil
+import sqlite3
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from services.catalogue import NAMES, part
+from tests.chaos import checks, report
+from tests.chaos.months import Month
+from tests.chaos.plan import LEAST_AT_POINT, Named, draw
+from tests.chaos.run import Outcome
+from tests.integration.conftest import Lived
+
+PLANTED = {
+    "nothing is paid twice": ("funds", "insert into ledger_posting select book, seq, line + 1000, account_id, division, amount_fen from ledger_posting where amount_fen > 0 and seq = (select max(seq) from ledger_entry where kind = 'paid') limit 1"),
+    "each household received what its lists say": ("funds", "update ledger_posting set amount_fen = amount_fen + 1 where (seq, line) in (select seq, max(line) from ledger_posting where seq = (select seq from ledger_entry where kind = 'paid'))"),
+    "balances are the sums of their postings": ("funds", "update ledger_account set balance_fen = balance_fen + 1 where kind = 'fund'"),
+    "acknowledged money stands in the ledger once": ("funds", "delete from ledger_entry where kind = 'paid'"),
+    "nobody is prompted twice": ("notify", "insert into console_message (message_id, phone_index, phone_masked, text, parts, received_at) select 'again', phone_index, phone_masked, text, parts, received_at from console_message limit 1"),
+    "every prompt arrived": ("notify", "update prompt set state = 'sending' where id = (select min(id) from prompt)"),
+    "no dead letters": ("assessment", "insert into dead_letter (\"group\", topic, partition, offset, key, headers, body, state, error, tries, at) values ('daohu.assessment', 't', 0, 0, 'k', '{}', '', 'discarded', 'planted', 1, '2016-11-01')"),
+    "outboxes are empty": ("registry", "update outbox set published_at = null where id = 1"),
+}  # fmt: skip
+"""Check → the service whose database gets the statement, with its triggers taken away."""
+
+
+def urls_of(home: Path) -> dict[str, str]:
+    return {name: part(name).settings.of(home=home).url for name in NAMES}
+
+
+@pytest.fixture
+def home(undisturbed: Lived, tmp_path: Path) -> Path:
+    shutil.copytree(undisturbed.home, tmp_path / "home")
+    return tmp_path / "home"
+
+
+def plant(home: Path, service: str, statement: str) -> None:
+    with sqlite3.connect(home / f"{service}.db") as database:
+        for (trigger,) in database.execute("select name from sqlite_master where type = 'trigger'").fetchall():
+            database.execute(f"drop trigger {trigger}")
+        assert database.execute(statement).rowcount > 0
+
+
+def test_a_month_in_which_nothing_is_wrong_passes(undisturbed: Lived) -> None:
+    found = checks.of_databases(urls_of(undisturbed.home), undisturbed.acknowledged)
+    assert found.keys() >= PLANTED.keys()
+    assert not any(found.values()), found
+
+
+@pytest.mark.parametrize("check", PLANTED)
+def test_the_fault_is_found(check: str, home: Path, undisturbed: Lived) -> None:
+    plant(home, *PLANTED[check])
+    assert checks.of_databases(urls_of(home), undisturbed.acknowledged)[check]
+
+
+def test_a_row_that_is_lost_or_made_is_found(undisturbed: Lived) -> None:
+    month = undisturbed.month
+    row = next(iter(month.rows))
+    for rows, word in ((month.rows - Counter([row]), "lost"), (month.rows + Counter([row]), "made")):
+        [found] = checks.of_months(month, replace(month, rows=rows))["the canonical dump is the same"]
+        assert found.startswith(f"{word} 1 ×")
+
+
+def test_another_course_of_the_month_is_found(undisturbed: Lived) -> None:
+    month = undisturbed.month
+    other = Month({**month.came_of_it, "sms": {}}, month.acts[1:], month.summary, month.rows)
+    found = checks.of_months(month, other)
+    assert found["the same acts were done"]
+    assert found["the same came of them"]
+
+
+def outcome(**other: object) -> Outcome:
+    enough = dict.fromkeys(Named, LEAST_AT_POINT)
+    good = Outcome(1, {"funds-api anywhere": 100}, enough, 0, 1, 1, 1.0, {"check": []})
+    return replace(good, **other)  # type: ignore[arg-type]
+
+
+def test_a_run_holds_only_if_enough_was_killed_and_nothing_is_wrong() -> None:
+    runs = (
+        outcome(),
+        outcome(by_place={"funds-api anywhere": 99}),
+        outcome(by_name={**dict.fromkeys(Named, LEAST_AT_POINT), Named.REBALANCE: LEAST_AT_POINT - 1}),
+        outcome(findings={"check": ["wrong"]}),
+    )
+    assert [report.holds(report.row(run, 100, LEAST_AT_POINT)) for run in runs] == [True, False, False, False]
+
+
+def test_the_same_seed_draws_the_same_plan(undisturbed: Lived) -> None:
+    acts = undisturbed.month.acts
+    assert draw(acts, 1, 100) == draw(acts, 1, 100) != draw(acts, 2, 100)
+    assert len(draw(acts, 1, 100)) >= 100
+    assert len(draw(acts, 1, 10)) == 10
