@@ -37,7 +37,7 @@ RELAY_BATCH = 500
 MAX_UNMARKED = 4 * RELAY_BATCH
 """Rows sent and not marked yet, at most: what a takeover sends again."""
 
-IDLE_FIRST_S, IDLE_MAX_S = 0.005, 0.250
+IDLE_FIRST_S, IDLE_MAX_S = 0.002, 0.250
 """How long an idle relay sleeps: first, then double each time, at most."""
 
 BACKOFF_FIRST_S, BACKOFF_MAX_S = 0.1, 5.0
@@ -167,6 +167,7 @@ class Relay:
         self._failures = 0
         self._number = int.from_bytes(hashlib.sha256(f"relay {service_name}".encode()).digest()[:8], signed=True)
         self._held: AsyncConnection | None = None
+        self._touching: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._unmarked: list[int] = []
         self._sent, self._marked, self._all_sent = asyncio.Event(), asyncio.Event(), False
@@ -276,7 +277,7 @@ class Relay:
 
     async def _send_ahead(self, tx: AsyncConnection, marking: asyncio.Task[None]) -> int:
         """A row does not wait until those before it are marked: that is a commit of its own."""
-        if marking.done():
+        if marking.done() or self._touching is None or self._touching.done():
             raise _LockLost
         if len(self._unmarked) > MAX_UNMARKED:
             self._marked.clear()
@@ -306,19 +307,17 @@ class Relay:
             return
         async with self._database.writer.connect() as pooled:
             connection = await pooled.execution_options(isolation_level="AUTOCOMMIT")
-            touching: asyncio.Task[None] | None = None
             try:
                 await connection.execute(_END_WHEN_SILENT)
                 while not self._stopping.is_set():
                     if await connection.scalar(_TAKE_LOCK, {"number": self._number}):
-                        self._held = connection
-                        touching = asyncio.create_task(self._touch())
+                        self._held, self._touching = connection, asyncio.create_task(self._touch())
                         log.info("relay_active", service=self._service)
                         break
                     await came(self._stopping, STANDBY_S)
                 yield
             finally:
-                self._held = None
+                touching, self._held, self._touching = self._touching, None, None
                 if touching is not None:
                     touching.cancel()
                 # A pooled connection would keep the lock: only its end gives the lock back for certain.

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from shared import outbox, tables
 from shared.bus import MAX_MESSAGE_BYTES, BusError, Message, Record
@@ -249,6 +249,31 @@ async def test_one_relay_is_active_and_the_standby_takes_over(
         await until(is_out)
     assert [int(r.headers["ce_aggregateversion"]) for r in await published(bus)] == list(range(21))
     assert await positions(database) == list(range(1, 22))
+    await database.close()
+
+
+async def test_an_idle_relay_whose_session_was_ended_takes_the_lock_again(postgres_url: str, bus: Flaky) -> None:
+    """It has nothing to mark, and notices all the same: two would take themselves for the active one."""
+    database = Database(postgres_url, service="registry")
+    async with database.write() as tx:
+        await tx.run_sync(tables.metadata.create_all)
+    holder = text(
+        "SELECT pid FROM pg_locks JOIN pg_database ON oid = database"
+        " WHERE locktype = 'advisory' AND granted AND datname = current_database()"
+    )
+    seen: set[int] = set()
+
+    async def another_holds_it() -> bool:
+        async with database.read() as tx:
+            found = set(await tx.scalars(holder)) - seen
+        seen.update(found)
+        return bool(found)
+
+    async with running(Relay(database, bus, "registry")):
+        await until(another_holds_it)
+        async with database.write() as tx:
+            await tx.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": seen.copy().pop()})
+        await until(another_holds_it)
     await database.close()
 
 
