@@ -87,6 +87,8 @@ class Vault:
         name, _, body = sealed.partition(":")
         try:
             data = base64.b64decode(body, altchars=b"-_", validate=True)
+            if base64.urlsafe_b64encode(data) != body.encode():  # bits of the last character that decoding drops
+                raise ValueError
             return self._ciphers[name].decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _place(column, row)).decode()
         except (KeyError, ValueError, InvalidTag):
             raise SealBroken(f"a sealed value of {column} cannot be opened") from None
