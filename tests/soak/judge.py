@@ -1,4 +1,4 @@
-"""What must hold at the end of a soak. Each check can fail: tests/integration/test_soak.py shows that it does."""
+"""What must hold at the end of a soak. Each check can fail: tests/integration/test_soak_checks.py shows that it does."""
 
 import math
 import statistics
