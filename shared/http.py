@@ -224,7 +224,7 @@ WorkDep = Annotated[Work, Depends(_work)]
 
 async def _glance(request: Request) -> Glance:
     service, caller = request.app.state.service, request.state.caller
-    traceparent = telemetry.current() or request.headers.get("traceparent")
+    traceparent = telemetry.at_work(request.headers.get("traceparent"))
     return Glance(service.database, service.name, caller, service.clock, traceparent)
 
 

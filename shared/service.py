@@ -105,7 +105,7 @@ class Service:
     ) -> AsyncIterator[Work]:
         """A unit of work. With `write` it commits when the block ends well; without, it sees one consistent state."""
         async with self.database.write() if write else self.database.read() as tx:
-            traceparent = (telemetry.current() or request.headers.get("traceparent")) if request else None
+            traceparent = telemetry.at_work(request.headers.get("traceparent")) if request else None
             work = self._new_work(tx, caller, traceparent=traceparent)
             yield work
             await work.flush()
@@ -123,7 +123,7 @@ class Service:
 
     def _work_for_event(self, tx: AsyncConnection, envelope: Envelope) -> Work:
         return self._new_work(
-            tx, SYSTEM, causation_id=str(envelope.id), traceparent=telemetry.current() or envelope.traceparent
+            tx, SYSTEM, causation_id=str(envelope.id), traceparent=telemetry.at_work(envelope.traceparent)
         )
 
     async def start(self) -> None:

@@ -162,6 +162,13 @@ def current() -> str | None:
     return None if span is None else _text(span.get_span_context())
 
 
+def at_work(given: str | None) -> str | None:
+    """The traceparent to pass on: of the span at work, else the caller's `given`, unless that is none. It is stored and sent, so
+    nothing else may stand in its place.
+    """
+    return current() or (given if given is not None and _read(given) is not None else None)
+
+
 def ids() -> tuple[str, str] | None:
     """Trace and span id of the span at work, for logs. It begins no trace."""
     at = trace.get_current_span().get_span_context()

@@ -116,6 +116,21 @@ async def test_a_write_commits_its_row_and_its_fact_before_the_answer(live):
     assert (answer.status_code, await count(live)) == (201, (1, 1))
 
 
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    [
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", True),
+        ("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-longer-than-any-column", False),
+        ("00-00000000000000000000000000000000-b7ad6b7169203331-01", False),
+    ],
+)
+async def test_a_fact_carries_its_callers_trace_and_nothing_else_in_its_place(live, given, passed_on):
+    await live.as_(Role.TOWN_OFFICE).post(NOTES, {"text": "one"}, headers={"traceparent": given})
+    async with live.service.database.read() as tx:
+        headers = (await tx.execute(select(tables.outbox.c.headers))).scalar_one()
+    assert headers.get("traceparent") == (given if passed_on else None)
+
+
 async def test_a_refusal_leaves_nothing_and_says_what_to_do(live):
     answer = await live.as_(Role.TOWN_OFFICE).post(NOTES, {"text": "refuse me"})
     body = answer.json()
