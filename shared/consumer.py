@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,9 @@ NOT_YET_BACKOFF_S = 0.25
 
 RATE_WINDOW, RATE_MAX_DEAD = 100, 20
 """More dead letters than that among the last so many records: the release is bad, not the events."""
+
+RATE_MEMORY = timedelta(minutes=10)
+"""A group that is started anew counts the dead letters of so long before, or each restart would put so many more aside."""
 
 STOP_S = 10.0
 """A stop waits so long for the batch in hand."""
@@ -98,7 +102,9 @@ class NotYet(Exception):
 
 
 class TooManyDeadLetters(Exception):
-    """The group stops by itself, so that a bad release cannot empty a topic. Its process must end and be looked at."""
+    """The group stops by itself, so that a bad release cannot empty a topic. Its process must end and be looked at; started anew,
+    it stops at the next one.
+    """
 
 
 @dataclass(slots=True)
@@ -144,6 +150,7 @@ class Group:
         self._spans = telemetry.spans(service_name)
         self._trouble: dict[TopicPartition, _Trouble] = {}
         self._recent: deque[bool] = deque(maxlen=RATE_WINDOW)
+        self._remembers = False
         self._stopping, self._ended = asyncio.Event(), asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self._busy = False
@@ -330,6 +337,7 @@ class Group:
 
     async def _one(self, record: Record) -> bool:
         """Whether the record is done with: taken, parked or dead. If not, its partition waits."""
+        self._step()
         try:
             await self._transaction([record])
             self._recent.append(False)
@@ -371,7 +379,10 @@ class Group:
     async def _bury(self, record: Record, error: Exception, tries: int) -> None:
         now = self.clock.now()
         async with self.database.write() as tx:
+            before = 0 if self._remembers else await dead_letters.open_since(tx, self.name, now - RATE_MEMORY)
             new = await dead_letters.enter(tx, self.name, record, state=DEAD, error=_kind(error), tries=tries, at=now)
+        self._remembers = True
+        self._recent.extendleft([True] * min(before, RATE_WINDOW - len(self._recent)))
         if not new:
             self._count({KNOWN: 1})
             return

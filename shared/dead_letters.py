@@ -104,6 +104,13 @@ async def is_known(tx: AsyncConnection, group: str, record: Record) -> bool:
     return await tx.scalar(select(c.id).where(mine, c.offset == record.offset)) is not None
 
 
+async def open_since(tx: AsyncConnection, group: str, since: datetime) -> int:
+    """How many events of a group have failed since then and still wait for a person."""
+    c = dead_letter.c
+    query = select(func.count()).where(c.group == group, c.state == DEAD, c.at >= since)
+    return await tx.scalar(query) or 0
+
+
 async def parked_behind(tx: AsyncConnection, letter: DeadLetter) -> int:
     """How many of its key wait for it."""
     c = dead_letter.c

@@ -315,6 +315,17 @@ async def test_a_group_stops_above_the_rate_of_dead_letters_and_keeps_the_rest(d
     assert await desk.new_group().settled() is False
 
 
+async def test_a_group_that_stopped_itself_stops_at_the_next_dead_letter_when_it_is_started_anew(desk: Desk) -> None:
+    for n in range(consumer.RATE_MAX_DEAD + 10):
+        bad = message(f"{n}")
+        bad.headers["ce_type"] = "registry.division_recorded.v9"
+        await desk.bus.producer().send([Message(TOPIC, f"key {n}", bad.value, bad.headers)])
+    for lives in (1, 2, 3):
+        with pytest.raises(TooManyDeadLetters):
+            await asyncio.wait_for(desk.new_group().run(), DEADLINE_S)
+        assert len(await desk.letters()) == consumer.RATE_MAX_DEAD + lives
+
+
 async def test_a_few_dead_letters_do_not_stop_the_group(desk: Desk) -> None:
     for n in range(consumer.RATE_MAX_DEAD):
         bad = message(f"{n}")
