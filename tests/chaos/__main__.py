@@ -30,6 +30,7 @@ def main() -> int:
         outcome = under_fire(apart, month, kills=kills, seed=given.seed)
     row = report.row(outcome, kills, least)
     sys.stdout.write(report.text(row))
+    sys.stdout.writelines(f"{wrong}\n" for wrong in outcome.wrong())
     if not given.short:
         report.write(row)
     return 0 if report.holds(row) else 1

@@ -1,6 +1,7 @@
 """What must be true after the month, read from the databases. Each check answers what is wrong, by name; nothing is right."""
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
@@ -10,7 +11,9 @@ from sqlalchemy import text
 
 from services.catalogue import NAMES
 from shared.db import Database
+from shared.retention import ANSWERS
 from tests.chaos.months import KEYS, Act, Month
+from tests.integration.cluster import Process
 
 SHOWN = 10
 MONEY = ("receipt", "allocate", "tranche:hold", "tranche:pay")
@@ -47,11 +50,33 @@ select 'entry ' || p.seq, sum(p.amount_fen), 0 from ledger_posting p group by p.
 _DEAD = "select topic, error from dead_letter"
 _UNPUBLISHED = "select id, type from outbox where published_at is null"
 _REFS = "select ref from ledger_entry"
+_ANSWERS = "select key, body from idempotency"
 
 
 def of_databases(urls: Mapping[str, str], acknowledged: Sequence[Act]) -> Findings:
     """Service → URL of its database; what the driver was told is done."""
     return asyncio.run(_of_databases(urls, acknowledged))
+
+
+def not_kept(urls: Mapping[str, str], acknowledged: Sequence[Act]) -> list[str]:
+    """Acknowledged acts whose answer is not kept word for word, though its period is not over. The ledger answers for money.
+
+    To be looked at before anything is repeated: an act that does the same twice gets a new row then.
+    """
+    return asyncio.run(_not_kept(urls, acknowledged))
+
+
+async def _not_kept(urls: Mapping[str, str], acknowledged: Sequence[Act]) -> list[str]:
+    ask, forgotten = _Asking(urls), max(act.at for act in acknowledged) - ANSWERS
+    kept = {str(key): bytes(body) for name in NAMES for key, body in await ask.rows(name, _ANSWERS)}
+    expected = {
+        act.name: act.answer.content for act in acknowledged if act.at >= forgotten and not act.name.startswith(MONEY)
+    }
+    return _shown(
+        f"{act}: {kept.get(f'{KEYS}:{act}', b'nothing')[:200]!r}"
+        for act, body in expected.items()
+        if kept.get(f"{KEYS}:{act}") != body
+    )
 
 
 async def _of_databases(urls: Mapping[str, str], acknowledged: Sequence[Act]) -> Findings:
@@ -74,6 +99,16 @@ def money_not_once(refs: Counter[str], acknowledged: Sequence[Act]) -> list[str]
     acts = [act.name for act in acknowledged if act.name.startswith(MONEY)]
     ends = {act: sum(times for ref, times in refs.items() if ref.endswith(f":{KEYS}:{act}")) for act in acts}
     return [f"{act}: {times} times" for act, times in ends.items() if times != 1]
+
+
+def ended_by_themselves(processes: Iterable[Process]) -> list[str]:
+    """Those that ended otherwise than by our hand, with their exit code and what they said last."""
+    return [
+        f"{process.name}: {code}: {' ⏎ '.join(words.splitlines())}"
+        for process in processes
+        for code, words in zip(process.exits, process.last_words, strict=True)
+        if code != -signal.SIGKILL
+    ]
 
 
 def of_months(undisturbed: Month, disturbed: Month) -> Findings:

@@ -86,15 +86,6 @@ class Killer:
             names[OF_POINT[where]] += times
         return {named: names[named] for named in Named}
 
-    def ended_by_themselves(self) -> list[str]:
-        """Processes that ended otherwise than by our hand: "funds-worker-1: 70"."""
-        return [
-            f"{process.name}: {code}"
-            for process in self._cluster.processes.values()
-            for code in process.exits
-            if code != -signal.SIGKILL
-        ]
-
     def _run(self) -> None:
         while not self._over.wait(LOOK_S):
             with self._lock:

@@ -13,7 +13,7 @@ from demo import cast
 from demo.cluster import ClusterClock
 from demo.command import issuing
 from demo.county import generate
-from demo.driver import Answer, Driver, Who
+from demo.driver import Answer, Driver, Unexpected, Who
 from demo.month import STARTS_AT, Stage, live
 from demo.server import Server
 from shared.clock import MovableClock
@@ -90,7 +90,11 @@ class Witness(Driver):
         due = [act for act in self._to_repeat if all_of_them or (before and act.at < before)]
         self._to_repeat = [act for act in self._to_repeat if act not in due]
         for act in due:
-            again = super().ask(act.who, "POST", act.path, act=act.name, **{**act.given, "expect": 0})
+            try:
+                again = super().ask(act.who, "POST", act.path, act=act.name, **{**act.given, "expect": 0})
+            except Unexpected as refusal:
+                self.changed.append(f"{act.name}: {refusal}")
+                continue
             if (again.status, again.content) != (act.answer.status, act.answer.content):
                 self.changed.append(f"{act.name}: {again.status} {again.content[:200]!r}")
 

@@ -53,20 +53,22 @@ def under_fire(folder: Path, undisturbed: Month, *, kills: int, seed: int) -> Ou
             killer.stop()
         cluster.wait_ready()
         settle(driver)
-        driver.repeat(all_of_them=True)
-        settle(driver)
         urls = {
             name.removeprefix("DAOHU_").removesuffix("_DATABASE_URL").lower(): url
             for name, url in cluster.database_urls().items()
         }
+        not_kept = checks.not_kept(urls, driver.acknowledged)
+        driver.repeat(all_of_them=True)
+        settle(driver)
         lived_through = dumped(
             came_of_it, driver.acts[: len(undisturbed.acts)], folder / "rows", cluster.database_urls()
         )
         findings: checks.Findings = {
+            "the answer to what was acknowledged is kept": not_kept,
             "what was acknowledged is answered again as it was": driver.changed,
             **checks.of_databases(urls, driver.acknowledged),
             **checks.of_months(undisturbed, lived_through),
-            "no process ended by itself": killer.ended_by_themselves(),
+            "no process ended by itself": checks.ended_by_themselves(cluster.processes.values()),
         }
         return Outcome(
             seed=seed,

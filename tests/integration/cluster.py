@@ -41,6 +41,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Before a process that ended by itself is started again; doubled each time it ended within STEADY_S."""
 STEADY_S = 10.0
 
+LAST_WORDS = 5
+"""Lines of its log that are kept of each end of a process."""
+
 PASSWORDS = ("POSTGRES", *(f"DAOHU_{name}_DB" for name in ("REGISTRY", "FUNDS", "ASSESSMENT", "NOTIFY")))
 SECRETS = {f"{whose}_PASSWORD": f"{whose.lower()}-of-a-test" for whose in PASSWORDS}
 """What .env would hold. The test's PostgreSQL asks for no password."""
@@ -58,6 +61,8 @@ class Process:
         self.extra: dict[str, str] = {}
         self.exits: list[int] = []
         """Exit codes so far, of every time it ended; negative: the signal that killed it."""
+        self.last_words: list[str] = []
+        """The last lines it had logged at each of these ends."""
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -139,6 +144,7 @@ class Process:
         assert self._process is not None
         assert self._process.returncode is not None
         self.exits.append(self._process.returncode)
+        self.last_words.append(self.last_lines(LAST_WORDS))
         return self._process.returncode
 
 

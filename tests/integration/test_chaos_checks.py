@@ -1,19 +1,26 @@
 """Each check of chaos finds the fault that it is for: planted in a copy of a month in which nothing is wrong."""
 
 import shutil
+import signal
 import sqlite3
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from demo.month import STARTS_AT
+from demo.server import Server
 from services.catalogue import NAMES, part
 from tests.chaos import checks, report
-from tests.chaos.months import Month
+from tests.chaos.months import Month, Witness
 from tests.chaos.plan import LEAST_AT_POINT, Named, draw
 from tests.chaos.run import Outcome
+from tests.integration.cluster import BASE, SECRETS, Process
+from tests.integration.composed import COMPOSE, parts
 from tests.integration.conftest import Lived
+from tests.servers import until
 
 PLANTED = {
     "nothing is paid twice": ("funds", "insert into ledger_posting select book, seq, line + 1000, account_id, division, amount_fen from ledger_posting where amount_fen > 0 and seq = (select max(seq) from ledger_entry where kind = 'paid') limit 1"),
@@ -49,12 +56,60 @@ def test_a_month_in_which_nothing_is_wrong_passes(undisturbed: Lived) -> None:
     found = checks.of_databases(urls_of(undisturbed.home), undisturbed.acknowledged)
     assert found.keys() >= PLANTED.keys()
     assert not any(found.values()), found
+    assert not checks.not_kept(urls_of(undisturbed.home), undisturbed.acknowledged)
 
 
 @pytest.mark.parametrize("check", PLANTED)
 def test_the_fault_is_found(check: str, home: Path, undisturbed: Lived) -> None:
     plant(home, *PLANTED[check])
     assert checks.of_databases(urls_of(home), undisturbed.acknowledged)[check]
+
+
+ANSWERS_LOST = {
+    "sms": ("notify", "delete from idempotency where key = (select max(key) from idempotency where key like 'month:sms:%')"),
+    "visits": ("registry", "update idempotency set body = cast(body || ' ' as blob) where key = (select max(key) from idempotency where key like 'month:visits:%')"),
+}  # fmt: skip
+"""Acts that do the same when they are done twice: only the answer itself shows that it was lost, or is another."""
+
+
+@pytest.mark.parametrize("act", ANSWERS_LOST)
+def test_an_answer_that_is_not_kept_as_it_was_is_found(act: str, home: Path, undisturbed: Lived) -> None:
+    plant(home, *ANSWERS_LOST[act])
+    [found] = checks.not_kept(urls_of(home), undisturbed.acknowledged)
+    assert found.startswith(f"{act}:")
+
+
+def test_another_answer_to_a_repeated_act_is_found(home: Path, undisturbed: Lived) -> None:
+    """Of two acts the answer is gone: one is done once more, the other is refused by then. A third is answered as before."""
+    again, refused, kept = "score:run", "exit:announcement", "identification:announcement"
+    for service, act in (("assessment", again), ("registry", refused)):
+        plant(home, service, f"delete from idempotency where key = 'month:{act}'")
+    acts = {act.name: act for act in undisturbed.acknowledged}
+    server = Server(home, STARTS_AT)
+    server.start()
+    try:
+        with Witness(server.url, home) as driver:
+            for name in (again, refused, kept):
+                driver.acknowledge(acts[name])
+            driver.repeat(all_of_them=True)
+    finally:
+        server.stop()
+    assert [line.partition(": ")[0] for line in driver.changed] == [again, refused]
+
+
+def test_a_process_that_ends_by_itself_is_found_with_what_it_said(tmp_path: Path) -> None:
+    part_of_file = parts(COMPOSE, SECRETS)["registry-api"]
+    argv = [sys.executable, "-c", "print('why'); raise SystemExit(3)"]
+    process = Process(part_of_file, "registry-api-1", 0, argv, BASE, "", tmp_path / "registry-api-1.log")
+    process.start()
+    until(lambda: not process.runs, 30, "its end")
+    process.look_after()
+    killed = Process(part_of_file, "registry-api-2", 0, ["sleep", "60"], BASE, "", tmp_path / "registry-api-2.log")
+    killed.start()
+    killed.signal(signal.SIGKILL)
+    until(lambda: not killed.runs, 30, "its end")
+    killed.look_after()
+    assert checks.ended_by_themselves([process, killed]) == ["registry-api-1: 3: why"]
 
 
 def test_a_row_that_is_lost_or_made_is_found(undisturbed: Lived) -> None:
