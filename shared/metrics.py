@@ -72,7 +72,9 @@ LEDGER_UNSEALED = _gauge("daohu_ledger_unsealed_seconds", "Age of the oldest ent
 SMS_MESSAGES = _gauge("daohu_sms_messages", "Prompts of this week and the last, by where they stand", "state")
 SMS_CALLS = _counter("daohu_sms_calls_total", "Calls of the gateway by what it answered", "outcome")
 
-JOB_SUCCESS = _gauge("daohu_job_last_success_timestamp_seconds", "When a job last ended well (Unix time)", "name")
+JOB_SUCCESS = _gauge(
+    "daohu_job_last_success_timestamp_seconds", "When a job last ended well, or its process began (Unix time)", "name"
+)
 JOB_FAILURES = _counter("daohu_job_failures_total", "Runs of a job that raised", "name")
 
 DB_IN_USE = _gauge("daohu_db_connections_in_use", "Connections handed out", "pool")

@@ -175,6 +175,7 @@ class Relay:
     async def run(self) -> None:
         """Until `stop`. Failures of bus and database are waited out; any other error ends it."""
         self._runner = asyncio.current_task()
+        RELAY_ACTIVE.labels(self._service).set(0)
         try:
             while not self._stopping.is_set():
                 try:

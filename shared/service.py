@@ -84,6 +84,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._job_locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._job_failed: set[str] = set()
+        self._stopping = False
         self.waits_for = ""
         """What it cannot begin without; empty once it runs."""
         self.failed = asyncio.Event()
@@ -139,6 +140,7 @@ class Service:
 
     async def stop(self) -> None:
         """Lets the batches in hand finish, then ends. They have half of `stop_seconds`; the requests before them had the other."""
+        self._stopping = True
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.stop_seconds / 2):
                 await asyncio.gather(self.group.stop(), *([self.relay.stop()] if self.relay is not None else []))
@@ -211,6 +213,9 @@ class Service:
         loop = asyncio.get_running_loop()
         movable = isinstance(self.clock, MovableClock)
         step = min(MOVED_CLOCK_SECONDS if movable else job.every_s, job.every_s)
+        JOB_SUCCESS.labels(
+            self.name, job.name
+        ).set_to_current_time()  # else a job that never ends well would be no alarm
         while True:
             due, now = loop.time() + job.every_s, self.clock.now()
             await self._run(job)
@@ -218,12 +223,17 @@ class Service:
                 await asyncio.sleep(step)
 
     async def _watched(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """However a loop ends without being asked to, also by a cancellation that came out of a library, is a failure."""
+        why: dict[str, str] = {}
         try:
             await loop()
-        except Exception as error:
-            self.log.critical("loop_ended", error=type(error).__name__, where=place_of(error))
-            self.failed.set()
+        except BaseException as error:
+            why = {"error": type(error).__name__, "where": place_of(error)}
             raise
+        finally:
+            if not self._stopping:
+                self.log.critical("loop_ended", **why)
+                self.failed.set()
 
 
 async def _forget_old(service: Service) -> None:
