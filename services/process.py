@@ -30,7 +30,7 @@ STOPPED, FAILED = 0, 1
 """Exit codes: it was asked to stop · a loop of it ended, or what it stands on is not what this release needs."""
 
 LOOK_AGAIN_S = 0.5
-"""How soon a database that did not answer is asked again."""
+"""How soon a database or a broker that did not answer is asked again."""
 
 BEAT_S = 0.5
 """How often the event loop shows the watchdog that it goes on."""
@@ -108,10 +108,12 @@ async def _live(part: Part, settings: Settings, listening: socket.socket) -> int
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         stack.push_async_callback(_end, server, serving)
         try:
-            if not await _prepared(service, bus, asked):
+            if not await _prepared(service, asked):
                 return STOPPED
             if service.works:
                 await bus.start()
+                if not await _has_topics(service, bus):
+                    stack.callback(asyncio.create_task(_look_for_topics(service, bus)).cancel)
             async with _watched(service), app.router.lifespan_context(app):
                 door.open = True
                 service.log.info("serving", role=settings.role)
@@ -163,10 +165,9 @@ async def _first(*waits: Awaitable[Any]) -> None:
         task.cancel()
 
 
-async def _prepared(service: Service, bus: Bus, asked: asyncio.Event) -> bool:
+async def _prepared(service: Service, asked: asyncio.Event) -> bool:
     """Waits until the database answers, then holds it against this release. False when asked to stop before that.
 
-    A broker that does not answer is no reason to wait: an API serves without it, and loops wait for it by themselves.
     Raises NotPrepared.
     """
     service.waits_for = "the database"
@@ -179,17 +180,30 @@ async def _prepared(service: Service, bus: Bus, asked: asyncio.Event) -> bool:
         except (OSError, DBAPIError, PoolTimeout) as error:
             service.log.warning("database_waits", error=type(error).__name__)
             await came(asked, LOOK_AGAIN_S)
-    if service.works:
-        await _require_topics(service, bus)
     service.waits_for = ""
     return not asked.is_set()
 
 
-async def _require_topics(service: Service, bus: Bus) -> None:
+async def _has_topics(service: Service, bus: Bus) -> bool:
+    """Whether the topics of this release are there; False while Kafka cannot tell. Raises NotPrepared.
+
+    A broker that does not answer is no reason to wait: an API serves without it, and loops wait for it by themselves.
+    """
     try:
         there = await bus.topics()
     except (OSError, BusError) as error:
         service.log.warning("kafka_waits", error=type(error).__name__)
-        return
+        return False
     if missing := sorted(set(all_topics()) - there):
         raise NotPrepared(f"{len(missing)} topics are missing, {missing[0]} first; run `daohu migrate`")
+    return True
+
+
+async def _look_for_topics(service: Service, bus: Bus) -> None:
+    """For a worker that began while Kafka was away: ends it should the topics not be there when Kafka is back."""
+    try:
+        while not await _has_topics(service, bus):
+            await came(service.failed, LOOK_AGAIN_S)
+    except NotPrepared as refusal:
+        service.log.critical("not_prepared", reason=str(refusal))
+        service.failed.set()

@@ -1,5 +1,6 @@
 """What a process says of itself to whoever looks after it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import httpx
 import pytest
 from sqlalchemy import MetaData
 
+from services import process
 from services.notify.settings import Settings
 from shared.bus import BusError
+from shared.local_bus import LocalBus
 from shared.service import Job
 from shared.testing import Running, running, settings_for
 
@@ -47,6 +50,31 @@ async def test_a_loop_that_has_ended_is_no_life(worker: Running) -> None:
         await worker.service._watched(end)
     lives = await ask(worker, "livez")
     assert (lives.status_code, lives.json()) == (503, {"status": "a loop has ended"})
+
+
+async def test_a_loop_that_a_library_cancels_is_no_life_either(worker: Running) -> None:
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await worker.service._watched(cancelled)
+    assert worker.service.failed.is_set()
+
+
+async def test_a_loop_that_is_asked_to_end_is_no_failure(worker: Running) -> None:
+    await worker.service.stop()
+    assert not worker.service.failed.is_set()
+
+
+async def test_a_worker_that_began_without_kafka_ends_when_its_topics_prove_to_be_missing(worker: Running) -> None:
+    bus = LocalBus(":memory:")
+    looking = asyncio.create_task(process._look_for_topics(worker.service, bus))
+    await asyncio.sleep(0)
+    assert not worker.service.failed.is_set()
+    await bus.start()
+    await asyncio.wait_for(looking, 10)
+    assert worker.service.failed.is_set()
+    await bus.stop()
 
 
 async def test_an_api_says_nothing_of_loops_it_does_not_run(tmp_path: Path) -> None:
