@@ -83,7 +83,8 @@ class KafkaBus:
 
     async def stop(self) -> None:
         self.started = False
-        await asyncio.gather(*(each.close() for each in list(self._open)), *self._leaving)
+        await asyncio.gather(*(each.close() for each in list(self._open)))
+        await asyncio.gather(*self._leaving)  # also those that only now were let go
         await self.cluster.close()
 
     async def health(self) -> str:
@@ -320,7 +321,7 @@ class KafkaConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
     async def on_partitions_assigned(self, assigned: set[Place]) -> None:
         ours = {(place.topic, place.partition) for place in assigned}
         self._paused &= ours
-        self._owed = {tp: offset for tp, offset in self._owed.items() if tp in ours}
+        self._owed.clear()  # what was not committed comes again; another member may be far beyond it
         if self._client is not None:
             self._client.pause(*(Place(*tp) for tp in self._paused))
         self._assigned.set()
@@ -415,6 +416,7 @@ def _record(one: Any) -> Record:
 
 async def _end_producer(client: AIOKafkaProducer) -> None:
     if not await ended(client.stop()):
+        await ended(client._sender.close())  # it would go on for ever, and connect anew
         await ended(client.client.close())
 
 

@@ -165,6 +165,11 @@ async def test_a_send_without_a_broker_is_refused_in_time_and_the_next_one_goes(
     await all_caught_up(bus.consumer("g", [topic]), seen)
     assert first_seen(seen) == {"k": [1, 2, 3]}
 
+    async def only_these_two_send() -> bool:
+        return sum("_sender_routine" in str(task.get_coro()) for task in asyncio.all_tasks()) == 2
+
+    await until(only_these_two_send)  # a client that failed is not left behind
+
 
 async def test_while_the_broker_is_away_the_outbox_grows_and_then_everything_arrives(
     own_kafka: Kafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
