@@ -69,6 +69,16 @@ def test_only_migrate_writes_the_keys() -> None:
     assert writers == ["migrate"]
 
 
+def test_a_private_key_is_seen_only_by_who_uses_it() -> None:
+    """`/dev/null` lies over it elsewhere."""
+
+    def see(key: str) -> set[str]:
+        hidden = f"/dev/null:/var/lib/daohu/keys/{key}:ro"
+        return {name for name in OURS if hidden not in RAW["services"][name]["volumes"]}
+
+    assert (see("issuer.pem"), see("funds-log.key")) == ({"migrate"}, {"migrate", "funds-worker"})
+
+
 def test_no_secret_stands_in_the_file() -> None:
     """Every password is asked for, by name, and .env.example names each."""
     for missing in SECRETS:
