@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import Any
 
 from sqlalchemy import text
@@ -116,12 +116,12 @@ def of_months(undisturbed: Month, disturbed: Month) -> Findings:
     lost, made = undisturbed.rows - disturbed.rows, disturbed.rows - undisturbed.rows
     return {
         "the same acts were done": _shown(
-            f"{one} ≠ {other}" for one, other in zip(undisturbed.acts, disturbed.acts, strict=False) if one != other
+            f"{one} ≠ {other}" for one, other in zip_longest(undisturbed.acts, disturbed.acts) if one != other
         ),
         "the same came of them": [
-            f"{key}: {value} ≠ {disturbed.came_of_it.get(key)}"
-            for key, value in undisturbed.came_of_it.items()
-            if value != disturbed.came_of_it.get(key)
+            f"{key}: {undisturbed.came_of_it.get(key)} ≠ {disturbed.came_of_it.get(key)}"
+            for key in undisturbed.came_of_it | disturbed.came_of_it
+            if undisturbed.came_of_it.get(key) != disturbed.came_of_it.get(key)
         ],
         "the canonical dump is the same": _shown(
             [f"lost {times} × {row[:300]}" for row, times in sorted(lost.items())]

@@ -1,18 +1,21 @@
 """The two months that are held against each other: one undisturbed in one process, one on a cluster that is being killed."""
 
+import atexit
 import os
 import subprocess
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from demo import cast
 from demo.cluster import ClusterClock
 from demo.command import issuing
-from demo.county import generate
+from demo.county import County, generate
 from demo.driver import Answer, Driver, Unexpected, Who
 from demo.month import STARTS_AT, Stage, live
 from demo.server import Server
@@ -124,9 +127,16 @@ def witness(cluster: Cluster, about_to: Callable[[int], None] = lambda act: None
 
 def lived(driver: Driver, folder: Path) -> dict[str, Any]:
     """The whole month; without what differs from run to run: how long it took, and how often an answer was asked for."""
-    county = generate(COUNTY_SEED, folder / "county")
-    came_of_it = live(Stage(driver, county, folder, lambda *_: None))
+    came_of_it = live(Stage(driver, _county(), folder, lambda *_: None))
     return {key: value for key, value in came_of_it.items() if key not in ("seconds", "requests")}
+
+
+@cache
+def _county() -> County:
+    """The county of every month: generated once; its files stay until the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="daohu-county-")
+    atexit.register(folder.cleanup)
+    return generate(COUNTY_SEED, Path(folder.name))
 
 
 def dumped(came_of_it: dict[str, Any], acts: list[str], file: Path, environment: Mapping[str, str]) -> Month:

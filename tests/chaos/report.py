@@ -76,6 +76,11 @@ def last() -> Row:
     return run
 
 
+def documented() -> str:
+    """What the document says of it."""
+    return DOCUMENT.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+
+
 def write(run: Row) -> None:
     """Keeps the run, and puts it into the document in the place of the one before."""
     FILE.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
