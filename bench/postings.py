@@ -65,7 +65,7 @@ class Book:
             (
                 rng.choice(self.holds).owner,
                 [
-                    (home.owner, rng.randrange(1, 100_000), rng.choice(self.villages))
+                    (home.owner, rng.randrange(1, 100_000), self.villages[int(home.owner) % 100])
                     for home in rng.sample(self.households, rng.randrange(1, 4))
                 ],
             )

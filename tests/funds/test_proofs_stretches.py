@@ -111,6 +111,21 @@ async def test_an_edit_is_named_in_one_go_and_in_stretches(book, copy, edit):
         assert (code, named[: len(entries)]) == (1, entries)
 
 
+async def test_an_account_that_is_there_twice_is_named(book, copy):
+    """A posting moved to its double reads as before."""
+    edited(
+        copy,
+        "create table free as select * from ledger_account",
+        "drop table ledger_account",
+        "insert into free select id + 1000, book, name, kind, owner, earmark, division, may_overdraw, -100 from free where kind = 'source'",
+        "update free set balance_fen = balance_fen + 100 where kind = 'source' and id < 1000",
+        "update ledger_posting set account_id = account_id + 1000 where seq = 1 and line = 0",
+        "alter table free rename to ledger_account",
+    )
+    report = await verify_database(str(copy), book[1], ())
+    assert [str(problem) for problem in report.problems] == ["account source/F1/F1 is there twice"]
+
+
 async def test_pages_taken_out_are_missing_and_the_check_ends_early(book, copy):
     edited(copy, f"delete from ledger_entry where seq between 100 and {PAGE + 100}")
     code, named, _ = await found(copy, book[1], stretches=True)

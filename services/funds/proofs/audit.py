@@ -10,7 +10,8 @@ import os
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from services.funds.ledger import domain
 from services.funds.ledger.domain import MAY_OVERDRAW, AccountKey
@@ -55,13 +56,16 @@ class _Audit:
         self.head = domain.genesis(self.book)
         self.balances: defaultdict[int, int] = defaultdict(int)
         self.divisions: dict[int, str] = {}
+        self.summed: dict[tuple[int, str], int] = defaultdict(int)
         self.ended_early = False
 
     async def run(self, stretch: int) -> None:
         accounts = [] if self.log_only else await self.source.rows("accounts", self.book)
         signed = {row[0]: raw(row[1]) for row in await self.source.rows("checkpoints", self.book)}
         ((last,),) = await self.source.rows("last", self.book)
-        parts = [] if last is None else await self._stretches(last, [*signed, self.checkpoint.size], stretch)
+        summed = await self.source.rows("summed", self.book)
+        asked = _Asked([*signed, self.checkpoint.size], summed[0][0] if summed else 0, self.log_only)
+        parts = [] if last is None else await self._stretches(last, asked, stretch)
         for part in parts:
             self._take(part)
             if part.ended_early or len(self.report.problems) > MAX_PROBLEMS:
@@ -77,15 +81,15 @@ class _Audit:
         if not self.ended_early:
             if not self.log_only:
                 self._totals(accounts)
-                await self._sums()
+                await self._sums(accounts)
             await self._heads()
             self._ending(roots.get(self.checkpoint.size))
 
-    async def _stretches(self, last: int, sizes: Sequence[int], least: int) -> list[Stretch]:
+    async def _stretches(self, last: int, asked: "_Asked", least: int) -> list[Stretch]:
         """Processes read the rows up to `last` each in a view of its own: what was added since is not looked at, and the rest never changes."""
         workers = min(os.cpu_count() or 1, max(1, last // least))
         if workers == 1:
-            return [await check_stretch(self.source, self.book, _BELOW_ALL, last, sizes=sizes, log_only=self.log_only)]
+            return [await check_stretch(self.source, self.book, _BELOW_ALL, last, **asked._asdict())]
         pages = -(-last // PAGE)
         starts = [pages * n // workers * PAGE for n in range(workers)]
         ends = [*starts[1:], last]
@@ -93,7 +97,7 @@ class _Audit:
         loop = asyncio.get_running_loop()
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
             jobs = [
-                loop.run_in_executor(pool, _in_process, self.database, self.book, start, end, sizes, self.log_only)
+                loop.run_in_executor(pool, _in_process, self.database, self.book, start, end, asked)
                 for start, end in zip(starts, ends, strict=True)
             ]
             return await asyncio.gather(*jobs)
@@ -102,10 +106,11 @@ class _Audit:
         self.report.problems += part.problems
         for numbers in part.entries:
             self.report.entries.extend(numbers)
-        for account, fen in part.balances.items():
-            if account not in self.balances:
-                self.divisions[account] = part.divisions[account]
+        for (account, division), fen in chain(part.summed.items(), part.since.items()):
+            self.divisions.setdefault(account, division)
             self.balances[account] += fen
+        for place, fen in part.summed.items():
+            self.summed[place] += fen
         self.head = part.head
 
     def _roots(self, parts: Sequence[Stretch]) -> dict[int, bytes]:
@@ -126,8 +131,12 @@ class _Audit:
 
     def _totals(self, rows: Sequence[Any]) -> None:
         """The balances, and accounts that are not as they should be."""
+        seen: set[AccountKey] = set()
         for id, name, kind, owner, earmark, division, may_overdraw, balance_fen in rows:
             key = AccountKey(kind, owner, earmark)
+            if key in seen:
+                self.report.wrong(None, f"account {key.name} is there twice")
+            seen.add(key)
             if balance_fen != (posted_fen := self.balances.pop(id, 0)):
                 self.report.wrong(None, f"account {key.name} holds {balance_fen} fen, its postings make {posted_fen}")
             expected = (key.name, self.divisions.get(id, division), kind in MAY_OVERDRAW)
@@ -136,11 +145,14 @@ class _Audit:
         for id in sorted(self.balances):
             self.report.wrong(None, f"account number {id} is missing")
 
-    async def _sums(self) -> None:
+    async def _sums(self, rows: Sequence[Any]) -> None:
         """The sums that answers are read from, against the postings that are in them."""
-        kept, made = [
-            {tuple(row[:3]): row[3] for row in await self.source.rows(name, self.book)} for name in ("sums", "added")
-        ]
+        kept = {tuple(row[:3]): row[3] for row in await self.source.rows("sums", self.book)}
+        made: dict[tuple[str, str, str], int] = defaultdict(int)
+        accounts = {row[0]: (row[4], row[2]) for row in rows}
+        for (account, division), fen in self.summed.items():
+            if account in accounts:  # one that is missing has been named
+                made[*accounts[account], division] += fen
         for key in sorted(kept.keys() | made.keys()):
             if kept.get(key, 0) != made.get(key, 0):
                 self.report.wrong(
@@ -168,10 +180,18 @@ class _Audit:
             )
 
 
-def _in_process(database: str, book: str, after: int, last: int, sizes: Sequence[int], log_only: bool) -> Stretch:
+class _Asked(NamedTuple):
+    """What is wanted of every stretch of a book: see `check_stretch`."""
+
+    sizes: Sequence[int]
+    summed: int
+    log_only: bool
+
+
+def _in_process(database: str, book: str, after: int, last: int, asked: _Asked) -> Stretch:
     async def check() -> Stretch:
         async with open_source(database) as source:
-            return await check_stretch(source, book, after, last, sizes=sizes, log_only=log_only)
+            return await check_stretch(source, book, after, last, **asked._asdict())
 
     gc.disable()  # this process lives for one stretch, and none of its millions of objects is in a circle
     return asyncio.run(check())

@@ -28,9 +28,7 @@ _QUERIES = {
     "postings": "select seq, line, account_id, division, amount_fen from ledger_posting "
     "where book = $1 and seq > $2 and seq <= $3 order by seq, line",
     "sums": "select earmark, kind, division, fen from ledger_sum where book = $1",
-    "added": "select a.earmark, a.kind, p.division, cast(sum(p.amount_fen) as bigint) from ledger_posting p "
-    "join ledger_account a on a.id = p.account_id "
-    "where p.book = $1 and p.seq <= (select s.seq from ledger_summed s where s.book = $1) group by a.earmark, a.kind, p.division",
+    "summed": "select seq from ledger_summed where book = $1",
     "orphans": "select count(*) from ledger_posting where book = $1 and seq > $2",
     "leaves": "select place, hash from log_node where book = $1 and level = 0 and place >= $2 and place < $3 order by place",
 }

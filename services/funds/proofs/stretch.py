@@ -5,10 +5,12 @@ Two stretches know nothing of each other, so each can have a process of its own;
 
 import struct
 from binascii import hexlify
+from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain, islice, repeat
 from operator import itemgetter
 from typing import Any
 
@@ -30,6 +32,13 @@ MAX_PROBLEMS = 100
 _SAID = ("kind", "ref", "once", "actor", "effective_on", "recorded_at", "division", "memo")
 _COLUMNS = itemgetter(*_SAID)
 _LINE = itemgetter("kind", "owner", "earmark", "division", "amount_fen")
+_POSTINGS, _RECORDED = b',"postings":[', b'],"recorded_at":"'
+_OPENS = b'{"amount_fen":'
+_FIRST, _NEXT = '\n{"amount_fen":', ',{"amount_fen":'
+"""No body has a line break: what stands between two cannot be the half of one posting and the half of the next."""
+
+Tally = defaultdict[tuple[int, str], int]
+
 _LEAF = b"\x00" + domain.RECORD
 _NOWHERE = AccountKey("", "", "")
 
@@ -46,7 +55,8 @@ class Page:
 class Stretch:
     """What was found in the entries over `after`: `first_page` is where its pages stand in the tree, `head` its last entry.
 
-    `whole`: no entry is missing. `divisions`: of each account, that of its first posting here. `ended_early`: too much is wrong.
+    `whole`: no entry is missing. `ended_early`: too much is wrong. `summed` and `since`: fen by account and division, of the entries
+    up to the one to which the ledger keeps sums, and of those after it; accounts stand in the order of their first postings.
     """
 
     after: int
@@ -57,34 +67,66 @@ class Stretch:
     entries: list[range] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     pages: list[Page] = field(default_factory=list)
-    balances: defaultdict[int, int] = field(default_factory=lambda: defaultdict(int))
-    divisions: dict[int, str] = field(default_factory=dict)
+    summed: Tally = field(default_factory=lambda: defaultdict(int))
+    since: Tally = field(default_factory=lambda: defaultdict(int))
 
 
 async def check_stretch(
-    source: Source, book: str, after: int, last: int, *, sizes: Sequence[int], log_only: bool = False
+    source: Source, book: str, after: int, last: int, *, sizes: Sequence[int], summed: int = 0, log_only: bool = False
 ) -> Stretch:
     """Verifies the entries of a book with numbers over `after` (a multiple of PAGE, or below 1) up to `last`.
 
-    `sizes`: of the checkpoints whose roots are wanted. `log_only`: links and tree, neither columns nor postings.
+    `sizes`: of the checkpoints whose roots are wanted. `summed`: the entry to which the ledger keeps sums. `log_only`: links and
+    tree, neither columns nor postings.
     """
     before = await source.rows("before", book, after)
     head = Head(before[0][0], raw(before[0][1])) if before else domain.genesis(book)
     rows = [] if log_only else await source.rows("accounts", book)
-    reader = _Reader(source, book, {row[0]: AccountKey(row[2], row[3], row[4]) for row in rows}, sizes, log_only)
+    accounts = {row[0]: AccountKey(row[2], row[3], row[4]) for row in rows}
+    reader = _Reader(source, book, accounts, sizes, summed, log_only)
     reader.found = Stretch(after, head, first_page=max(0, after) >> PAGE_LEVEL)
     await reader.read(after, last)
     return reader.found
+
+
+class _Rests(dict[tuple[int, str], str]):
+    """What bodies write of a posting after its amount, by account and division."""
+
+    def __init__(self, accounts: Mapping[int, AccountKey]) -> None:
+        self._accounts = accounts
+
+    def __missing__(self, key: tuple[int, str]) -> str:
+        (kind, owner, earmark), division = self._accounts[key[0]], key[1]
+        named = {"division": division, "earmark": earmark, "kind": kind, "owner": owner}
+        self[key] = rest = "," + domain.canonical(named)[1:].decode()
+        return rest
+
+
+def _parted(body: bytes) -> tuple[bytes, bytes]:
+    """A body without its postings, and these as they are written. Raises ValueError when it is not built as ours are.
+
+    What follows the postings holds no brace but the last: so they are those of the body itself, and not of its details.
+    """
+    at, end = body.index(_POSTINGS) + len(_POSTINGS), body.rindex(_RECORDED)
+    if at > end or body.find(b"}", end) != len(body) - 1:
+        raise ValueError("another shape")
+    return body[:at] + body[end:], body[at:end]
 
 
 class _Reader:
     found: Stretch
 
     def __init__(
-        self, source: Source, book: str, accounts: dict[int, AccountKey], sizes: Sequence[int], log_only: bool
+        self,
+        source: Source,
+        book: str,
+        accounts: dict[int, AccountKey],
+        sizes: Sequence[int],
+        summed: int,
+        log_only: bool,
     ) -> None:
-        self.source, self.book, self.accounts, self.log_only = source, book, accounts, log_only
-        self.ids = {key: id for id, key in accounts.items()}
+        self.source, self.book, self.accounts, self.summed, self.log_only = source, book, accounts, summed, log_only
+        self.rests = _Rests(accounts)
         self.sizes = frozenset(sizes)
 
     async def read(self, after: int, last: int) -> None:
@@ -154,19 +196,29 @@ class _Reader:
         posted: Sequence[Any],
     ) -> bool:
         """Whether columns and postings are exactly those that the bodies say."""
-        said = [orjson.loads(body) for body in bodies]
-        ids = self.ids
-        lines = [
-            (seq, at, ids[kind, owner, earmark], division, fen)  # type: ignore[index]  # a tuple equals the named one
-            for seq, one in zip(seqs, said, strict=True)
-            for at, (kind, owner, earmark, division, fen) in enumerate(map(_LINE, one["postings"]))
-        ]
+        parted = [_parted(body) for body in bodies]
+        said = [orjson.loads(rest) for rest, _ in parted]
         return (
-            lines == list(map(tuple, posted))
-            and list(map(_COLUMNS, said)) == list(zip(*columns, strict=True))
-            and [one["request_hash"] for one in said] == [hash.hex() for hash in asked]
+            list(map(_COLUMNS, said)) == list(zip(*columns, strict=True))
+            and [one["request_hash"] for one in said] == [hexlify(hash).decode() for hash in asked]
             and all(one["book"] == self.book for one in said)
+            and self._posted_as_written(seqs, [written for _, written in parted], posted)
         )
+
+    def _posted_as_written(self, seqs: Sequence[int], written: Sequence[bytes], posted: Sequence[Any]) -> bool:
+        """Whether the postings, written as bodies write them, are these texts, one an entry. Nothing is parsed."""
+        if not posted:
+            return not any(written)
+        numbers, lines, accounts, divisions, fens = zip(*posted, strict=True)
+        counts = [text.count(_OPENS) for text in written]
+        if numbers != tuple(chain.from_iterable(map(repeat, seqs, counts))):
+            return False
+        if lines != tuple(chain.from_iterable(map(range, counts))):
+            return False
+        openings = [_NEXT if line else _FIRST for line in lines]
+        rests = map(self.rests.__getitem__, zip(accounts, divisions, strict=True))
+        text = "".join(chain.from_iterable(zip(openings, map(str, fens), rests, strict=True)))
+        return text.encode() == b"".join(b"\n" + text for text in written if text)
 
     def _grown(self, start: int, hashed: list[bytes]) -> Page:
         levels = [hashed]
@@ -180,11 +232,15 @@ class _Reader:
         return Page(edge(len(hashed)), {size: edge(size - start) for size in sorted(wanted)})
 
     def _add(self, posted: Sequence[Any]) -> None:
-        balances, divisions = self.found.balances, self.found.divisions
-        for _, _, account, division, amount_fen in posted:
-            if account not in balances:
-                divisions[account] = division
-            balances[account] += amount_fen
+        """Adds postings of entries in their order to the tallies."""
+        if not posted:
+            return
+        seqs, _, accounts, divisions, fens = zip(*posted, strict=True)
+        cut = bisect_right(seqs, self.summed)
+        lines = zip(zip(accounts, divisions, strict=True), fens, strict=True)
+        for tally, some in ((self.found.summed, islice(lines, cut)), (self.found.since, lines)):
+            for place, fen in some:
+                tally[place] += fen
 
     # What follows names what is wrong
 
