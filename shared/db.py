@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -72,8 +72,9 @@ def _json(value: Any) -> str:
 
 JSON_CODEC = {"json_serializer": _json, "json_deserializer": orjson.loads}
 
-CONNECT_S, COMMAND_S, POOL_WAIT_S = 5.0, 60.0, 10.0
-"""PostgreSQL: how long a connection is tried for, a statement may take, and a free connection of the pool is waited for."""
+CONNECT_S, COMMAND_S, POOL_WAIT_S, CLOSE_S = 5.0, 60.0, 10.0, 1.0
+"""PostgreSQL: how long a connection is tried for, a statement may take, a free connection of the pool is waited for, and the
+end of all of them takes at most."""
 
 SESSION = {
     "tcp_keepalives_idle": "2",
@@ -234,7 +235,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A consistent, read-only view."""
-        async with self._reader.connect() as connection:
+        async with self._reader.connect() as connection, _given_up_at_once(connection):
             yield connection
 
     async def look_up(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
@@ -244,9 +245,11 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed when the block ends well, rolled back when it raises."""
-        async with self._writer.begin() as connection:
+        async with self._writer.connect() as connection, _given_up_at_once(connection):
+            await connection.begin()
             yield connection
             faults.point(self.service, "before_commit")
+            await connection.commit()
         faults.point(self.service, "after_commit")
 
     def connections(self) -> dict[str, tuple[int, int]]:
@@ -255,9 +258,22 @@ class Database:
         return {name: (pool.checkedout(), pool.size()) for name, pool in pools.items()}
 
     async def close(self) -> None:
+        """Takes leave of the server; one that does not answer in CLOSE_S is left alone."""
         await self._lookups.close()
-        await self._reader.dispose()
-        await self._writer.dispose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S):
+                await self._reader.dispose()
+                await self._writer.dispose()
+
+
+@asynccontextmanager
+async def _given_up_at_once(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Cuts the connection of whoever is cancelled or was not answered in time: a server that stands still answers no rollback either."""
+    try:
+        yield
+    except (asyncio.CancelledError, TimeoutError):
+        await connection.invalidate()
+        raise
 
 
 def _driver(url: str) -> str:

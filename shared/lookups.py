@@ -21,6 +21,9 @@ from sqlalchemy.util import greenlet_spawn
 CONNECTIONS = 3
 """Of PostgreSQL, made when they are first needed; a look-up has one for a fraction of a millisecond."""
 
+RELEASE_S = 2.0
+"""A look-up that was given up waits so long for the server to notice; then its connection is cut."""
+
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
 """A look-up goes by a key whatever its values are; planning it anew takes longer than running it."""
 
@@ -68,7 +71,12 @@ class PostgresLookups:
 
     async def row(self, statement: str, values: Sequence[Any]) -> Sequence[Any] | None:
         try:
-            row: Sequence[Any] | None = await (self._pool or await self._open()).fetchrow(statement, *values)
+            pool = self._pool or await self._open()
+            connection = await pool.acquire()
+            try:
+                row: Sequence[Any] | None = await connection.fetchrow(statement, *values)
+            finally:
+                await pool.release(connection, timeout=RELEASE_S)
         except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise _failed(statement, error) from error
         return row

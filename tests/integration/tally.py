@@ -17,7 +17,7 @@ DEADLINE_S = 60.0
 
 def all_came_out(cluster: Cluster, load: Load) -> None:
     """Waits until all is settled, then compares. Raises AssertionError."""
-    assert load.failures == [], cluster.complaints()[-20:]
+    assert load.failures == [], (load.failures, cluster.complaints()[-20:])
     settle(cluster)
     households = versions(cluster, "registry", load)
     assert len(households) == load.done["household"] > 0
