@@ -48,6 +48,8 @@ PASSWORDS = ("POSTGRES", *(f"DAOHU_{name}_DB" for name in ("REGISTRY", "FUNDS", 
 SECRETS = {f"{whose}_PASSWORD": f"{whose.lower()}-of-a-test" for whose in PASSWORDS}
 """What .env would hold. The test's PostgreSQL asks for no password."""
 
+OF_ALL = (signal.SIGKILL, signal.SIGSTOP, signal.SIGCONT)
+
 HOME_INSIDE = "/var/lib/daohu"
 
 
@@ -85,8 +87,9 @@ class Process:
             self._launch()
 
     def signal(self, number: signal.Signals) -> None:
+        """To the process; what kills, freezes or thaws a container does so to all that runs in it (the origin's own workers)."""
         if self.runs:
-            os.kill(self.pid, number)
+            (os.killpg if number in OF_ALL else os.kill)(self.pid, number)
 
     def stop(self) -> int:
         """Asks it to end, kills it when it does not, and leaves it stopped. Answers its exit code."""
@@ -100,7 +103,7 @@ class Process:
             try:
                 self._process.wait(STOP_S)
             except subprocess.TimeoutExpired:
-                self._process.kill()
+                self.signal(signal.SIGKILL)
                 self._process.wait()
             return self._note_end()
 

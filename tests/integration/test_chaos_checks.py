@@ -112,6 +112,20 @@ def test_a_process_that_ends_by_itself_is_found_with_what_it_said(tmp_path: Path
     assert checks.ended_by_themselves([process, killed]) == ["registry-api-1: 3: why"]
 
 
+def test_a_killed_process_takes_its_children_with_it(tmp_path: Path) -> None:
+    """As a container does: the origin's own workers would keep its port."""
+    log = tmp_path / "origin-1.log"
+    origin = Process(
+        parts(COMPOSE, SECRETS)["origin"], "origin-1", 0, ["sh", "-c", "sleep 60 & echo $!; wait"], BASE, "", log
+    )
+    origin.start()
+    until(lambda: log.exists() and log.read_text().endswith("\n"), 30, "its child")
+    child = Path("/proc", log.read_text().strip(), "stat")
+    assert child.exists()
+    origin.signal(signal.SIGKILL)
+    until(lambda: not child.exists() or " Z " in child.read_text(), 30, "the end of both")
+
+
 def test_a_row_that_is_lost_or_made_is_found(undisturbed: Lived) -> None:
     month = undisturbed.month
     row = next(iter(month.rows))
@@ -122,10 +136,10 @@ def test_a_row_that_is_lost_or_made_is_found(undisturbed: Lived) -> None:
 
 def test_another_course_of_the_month_is_found(undisturbed: Lived) -> None:
     month = undisturbed.month
-    other = Month({**month.came_of_it, "sms": {}}, month.acts[1:], month.summary, month.rows)
+    other = Month({**month.came_of_it, "sms": {}}, month.acts[:-1], month.summary, month.rows)
     found = checks.of_months(month, other)
-    assert found["the same acts were done"]
-    assert found["the same came of them"]
+    assert found["the same acts were done"] == [f"{month.acts[-1]} ≠ None"]
+    assert [line.partition(":")[0] for line in found["the same came of them"]] == ["sms"]
 
 
 def outcome(**other: object) -> Outcome:
