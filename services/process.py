@@ -20,14 +20,18 @@ from shared import keys, migrate
 from shared.app import problem
 from shared.bus import Bus, BusError, came
 from shared.errors import Unavailable
+from shared.failures import place_of
 from shared.kafka import KafkaBus
+from shared.keyfiles import KeyFileExposed
+from shared.observability import log
+from shared.policy import PackRefused
 from shared.service import Service
 from shared.settings import Settings
 from shared.topics import all_topics
 from shared.watchdog import Watchdog
 
 STOPPED, FAILED = 0, 1
-"""Exit codes: it was asked to stop · a loop of it ended, or what it stands on is not what this release needs."""
+"""Exit codes: it was asked to stop · a loop of it ended, it broke, or what it stands on is not what this release needs."""
 
 LOOK_AGAIN_S = 0.5
 """How soon a database or a broker that did not answer is asked again."""
@@ -70,8 +74,15 @@ def run(name: str, listen: Callable[[], socket.socket], **given: Any) -> int:
     part = catalogue.part(name)
     settings = part.settings.of(**given)
     _require(settings)
+    listening = listen()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_live(part, settings, listen()))
+        try:
+            return runner.run(_live(part, settings, listening))
+        except (PackRefused, KeyFileExposed) as refusal:
+            log(settings.service).critical("not_prepared", reason=str(refusal))
+        except Exception as error:  # named by its kind and place: a traceback's text may quote a person
+            log(settings.service).critical("broken", error=type(error).__name__, where=place_of(error))
+    return FAILED
 
 
 def _require(settings: Settings) -> None:

@@ -190,6 +190,23 @@ def test_tables_of_another_release_are_not_worked_on(made: Deployment) -> None:
     assert "9999" in live.said("not_prepared")[0]["reason"]
 
 
+def test_what_breaks_it_is_logged_by_kind_and_place_and_not_quoted(made: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "no-file.yaml").mkdir()
+    live = made.run("--role", "api", DAOHU_POLICIES=str(tmp_path))
+    assert live.process.wait(START_S) == 1
+    [line] = live.said("broken")
+    assert (line["service"], line["error"]) == ("notify", "IsADirectoryError")
+    assert line["where"].startswith("shared/policy.py:")
+    assert "Traceback" not in live.log.read_text()
+
+
+def test_a_policy_pack_that_is_refused_is_named_with_its_line(made: Deployment, tmp_path: Path) -> None:
+    (tmp_path / "torn.yaml").write_text("division: {")
+    live = made.run("--role", "worker", DAOHU_POLICIES=str(tmp_path))
+    assert live.process.wait(START_S) == 1
+    assert live.said("not_prepared")[0]["reason"].startswith("torn.yaml:")
+
+
 def test_an_api_answers_requests_and_a_worker_only_for_its_health(made: Deployment) -> None:
     token = made.token(Role.COUNTY_ADMIN)
     with made.running("--role", "api") as api, made.running("--role", "worker") as worker:
