@@ -35,7 +35,7 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 	@$(BIN)/python -m shared.events write
 	@$(BIN)/daohu openapi > docs/openapi.json
 
-bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (about 30 minutes; bench/README.md)
+bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (under 40 minutes; bench/README.md)
 	@$(BIN)/python -m bench
 
 chaos: .venv/ready  ## the county's month while everything is killed, 100 times and more → bench/chaos.json, docs/reliability.md (about 15 minutes)

@@ -10,12 +10,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import structlog
 
-from bench import harness, results
+from bench import harness, pages, results
 from bench.env import Env
+from shared.clock import SystemClock
+
+MODULE_S = 900
+"""A module that takes longer hangs; the others are measured all the same."""
 
 
 def main() -> int:
@@ -34,11 +39,14 @@ def main() -> int:
         (name,) = given.modules
         _measure(name, given.rounds)
         return 0
+    began = SystemClock().now().isoformat(timespec="seconds")
     failed = [name for name in given.modules or known if not _measured(name, given.rounds)]
     rows = [row for row in results.read() if not given.modules or row["module"] in given.modules]
     print("\n" + results.table(rows))
     for name in failed:
-        print(f"\nFAILED {name}: its figures above, if any, are of an earlier run")
+        old = sum(row["module"] == name and row["measured_at"] < began for row in rows)
+        print(f"\nFAILED {name}: {old} of its figures above are of an earlier run, those it has not are missing")
+    pages.write(results.read())
     return 1 if failed else 0
 
 
@@ -49,20 +57,30 @@ def _known() -> list[str]:
 
 
 def _measured(name: str, rounds: int | None) -> bool:
+    """Whether it came to its end. What it had measured when it did not is kept."""
+    started = time.monotonic()
+    print(f"\n{name}", flush=True)
     line = [sys.executable, "-m", "bench", "--here", name, *(["--rounds", str(rounds)] if rounds else [])]
     with subprocess.Popen(line, cwd=results.ROOT) as measuring:
         try:
-            return measuring.wait() == 0
+            ended = measuring.wait(MODULE_S)
+        except subprocess.TimeoutExpired:
+            print(f"{name} did not end within {MODULE_S} s", flush=True)
+            measuring.terminate()
+            ended = measuring.wait()
         except BaseException:
             measuring.terminate()  # it stops its servers, and is waited for
             raise
+    print(f"{name}: {time.monotonic() - started:.0f} s", flush=True)
+    return ended == 0
 
 
 def _measure(name: str, rounds: int | None) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     module = importlib.import_module(f"bench.{name}")
-    rows = []
-    with Env() as env:
+    rows: list[results.Row] = []
+    with Env() as env, ExitStack() as kept:
+        kept.callback(lambda: results.merge(name, rows, whole=False))
         for case in module.cases(env):
             started = time.monotonic()
             result = harness.run(case, rounds)

@@ -46,10 +46,15 @@ def read() -> list[Row]:
     return rows
 
 
-def merge(module: str, new: Iterable[Row]) -> None:
-    """Puts a module's rows in the place of its earlier ones. Rows stand by module, then as the module gave them."""
-    rows = [kept for kept in read() if kept["module"] != module] + list(new)
-    rows.sort(key=lambda r: r["module"])
+def merge(module: str, new: Iterable[Row], *, whole: bool = True) -> None:
+    """Puts a module's rows in the place of its earlier ones; not `whole`: of those with the same names alone.
+
+    Rows stand by module, then as the module gave them.
+    """
+    new = list(new)
+    names = {row["name"] for row in new}
+    rows = [old for old in read() if old["module"] != module or not (whole or old["name"] in names)] + new
+    rows.sort(key=lambda row: row["module"])
     FILE.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -64,9 +69,15 @@ def line(row: Row) -> str:
     target = f"{'≥' if row['sense'] == 'at least' else '≤'} {row['target']:g}"
     if row["floor"] is None:
         target += f" {row['unit']}"
-    met = ("yes" if row["met"] else "**no**") + (", noisy" if row["noisy"] else "")
+    met = ("yes" if row["met"] else f"**no**, {_missed(row)}") + (", noisy" if row["noisy"] else "")
     figures = f"{_text(row['value'])} {row['unit']} | {_text(row['floor'])} | {_text(row['ratio'])}"
     return f"| {row['name']} | {figures} | {target} | {met} | {row['spread']:.0%} |"
+
+
+def _missed(row: Row) -> str:
+    """By how much, of the target."""
+    reached = (row["value"] if row["ratio"] is None else row["ratio"]) / row["target"]
+    return f"{1 - reached:.0%} under" if row["sense"] == "at least" else f"{reached - 1:.0%} over"
 
 
 def _figure(value: float | None) -> float | None:
