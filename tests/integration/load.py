@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 import psycopg
@@ -42,14 +43,24 @@ class Gone(Exception):
     """No answer for PATIENCE_S, however often it was asked for."""
 
 
+class Reached(Protocol):
+    """Whatever is served at an address, with the keys of its home: a cluster, or a house of one process."""
+
+    @property
+    def home(self) -> Path: ...
+
+    @property
+    def url(self) -> str: ...
+
+
 class Client:
     """A program that calls the county. `repeats`: why it had to repeat a request → how often. `seconds`: of each request sent."""
 
-    def __init__(self, cluster: Cluster, name: str, url: str = "") -> None:
+    def __init__(self, server: Reached, name: str, url: str = "") -> None:
         self.repeats: Counter[str] = Counter()
         self.seconds: list[float] = []
-        self._name, self._issue = name, issuing(cluster.home)
-        self._http = httpx.Client(base_url=url or cluster.url, timeout=TIMEOUT_S, trust_env=False)
+        self._name, self._issue = name, issuing(server.home)
+        self._http = httpx.Client(base_url=url or server.url, timeout=TIMEOUT_S, trust_env=False)
         self._tokens: dict[Who, str] = {}
 
     def close(self) -> None:
@@ -170,15 +181,17 @@ class Load:
                 client.close()
 
     def go_on(self) -> None:
-        """Returns when each kind of act was acknowledged once more from now on, or a caller has failed."""
+        """Returns when each kind of act was acknowledged once more from now on. Raises AssertionError when a caller has failed."""
         before = self.done.copy()
         acts = ("household", "change", "receipt", "message")
         until(lambda: bool(self.failures) or all(self.done[a] > before[a] for a in acts), PATIENCE_S, "callers go on")
+        assert self.failures == []
 
     def lasts(self, seconds: float) -> None:
-        """Returns after so long, or when a caller has failed."""
+        """Returns after so long. Raises AssertionError when a caller has failed."""
         ends = time.monotonic() + seconds
         until(lambda: time.monotonic() > ends or bool(self.failures), seconds + 1, "the time to pass")
+        assert self.failures == []
 
     def _work(self, number: int) -> None:
         client, acts = self._clients[number], count(1)

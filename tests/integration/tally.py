@@ -1,6 +1,8 @@
 """What a load has left in the databases and on the topics, held against what was acknowledged: all of it, and each thing once."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from demo import cast
@@ -13,6 +15,14 @@ from tests.integration.load import RECEIPT_FEN, VILLAGE, Load, rows, settle
 HOUSEHOLDS = "daohu.registry.household"
 SERVICES = ("registry", "funds", "assessment", "notify")
 DEADLINE_S = 60.0
+
+
+@contextmanager
+def nobody_ends(cluster: Cluster, *but: str) -> Iterator[None]:
+    """No process ends by itself."""
+    ended = {name: len(process.exits) for name, process in cluster.processes.items() if name not in but}
+    yield
+    assert {name: len(cluster.processes[name].exits) for name in ended} == ended
 
 
 def all_came_out(cluster: Cluster, load: Load) -> None:

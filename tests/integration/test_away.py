@@ -2,9 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import timedelta
 
 import httpx
@@ -18,7 +16,7 @@ from shared.db import Database
 from tests.integration.cluster import Cluster, Process
 from tests.integration.conftest import REQUEST_S
 from tests.integration.load import CLERK, Client, Load
-from tests.integration.tally import all_came_out
+from tests.integration.tally import all_came_out, nobody_ends
 
 AWAY_S = 10.0
 GRACE_S = 5.0
@@ -30,14 +28,6 @@ READS = {
     "assessment": (cast.POVERTY_OFFICE, "/assessment/v1/targets"),
     "notify": (cast.ADMIN, "/notify/v1/prompts"),
 }
-
-
-@contextmanager
-def nobody_ends(cluster: Cluster, *but: str) -> Iterator[None]:
-    """No process ends by itself."""
-    ended = {name: len(process.exits) for name, process in cluster.processes.items() if name not in but}
-    yield
-    assert {name: len(cluster.processes[name].exits) for name in ended} == ended
 
 
 def outbox(cluster: Cluster, service: str) -> dict[str, float]:
