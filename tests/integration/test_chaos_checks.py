@@ -163,3 +163,11 @@ def test_the_same_seed_draws_the_same_plan(undisturbed: Lived) -> None:
     assert draw(acts, 1, 100) == draw(acts, 1, 100) != draw(acts, 2, 100)
     assert len(draw(acts, 1, 100)) >= 100
     assert len(draw(acts, 1, 10)) == 10
+
+
+def test_the_last_long_run_held_and_the_document_shows_it() -> None:
+    run = report.last()
+    assert report.holds(run)
+    assert run["kills"]["done"] >= 100
+    assert {name for name, times in run["by_name"].items() if times >= LEAST_AT_POINT} == set(Named)
+    assert report.documented() == report.text(run)
