@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -14,9 +15,9 @@ import pytest
 from ledger_desk import consistent, fact_about, key, ledger, move, receive
 from sqlalchemy import select
 
-from services.funds.ledger import pipe, store
+from services.funds.ledger import pipe, statements, store
 from services.funds.ledger import writer as writers
-from services.funds.ledger.writer import NotWritten
+from services.funds.ledger.writer import NotWritten, Writer
 from shared import tables
 from shared.db import Database
 from tests.servers import until
@@ -224,11 +225,46 @@ async def test_a_command_the_server_cannot_take_is_refused_alone(url: str):
 
 async def test_a_turn_that_nobody_gives_back_is_not_waited_for(url: str):
     async with ledger(url) as (database, writer):
-        with psycopg.connect(url) as frozen:
-            frozen.execute("select pg_advisory_lock(7301, 610926)")
+        with psycopg.connect(url) as hanging:
+            hanging.execute("select pg_advisory_lock(7301, 610926)")
             posts = [writer.post(receive(f"r{n}", 10)) for n in range(20)]
             assert len({(await post).seq for post in [asyncio.ensure_future(p) for p in posts]}) == 20
         await consistent(database)
+
+
+async def test_writers_that_went_on_without_a_turn_take_turns_again_when_it_is_free(url: str):
+    async with ledger(url) as (database, first), ledger(url) as (_, second):
+        answered = {first: 0, second: 0}
+
+        async def caller(writer: Writer, tag: str) -> None:
+            for n in count():
+                await writer.post(receive(f"{tag}-{n}", 10))
+                answered[writer] += 1
+
+        with psycopg.connect(url) as hanging:
+            hanging.execute("select pg_advisory_lock(7301, 610926)")
+            async with asyncio.TaskGroup() as group, asyncio.timeout(SOON_S):
+                load = [group.create_task(caller(w, f"{k}{n}")) for k, w in enumerate(answered) for n in range(24)]
+                while not any(answered.values()):
+                    await asyncio.sleep(0.01)
+                hanging.rollback()
+                hanging.execute("select pg_advisory_unlock_all()")
+                goal = {writer: n + LOAD for writer, n in answered.items()}
+                while any(answered[writer] < n for writer, n in goal.items()):
+                    await asyncio.sleep(0.01)
+                for task in load:
+                    task.cancel()
+        await consistent(database)
+
+
+async def test_a_writer_that_stands_still_loses_its_turn_and_knows_it(url: str):
+    async with ledger(url) as (_, writer):
+        frozen = await pipe.Pipe.open(url, statements.STATEMENTS)
+        await frozen.send(b"turn", *statements.turn_params(["610926"]))
+        await writer.post(receive("r", 10))
+        async with asyncio.timeout(SOON_S):
+            while not frozen.closed:
+                await asyncio.sleep(0.01)
 
 
 async def test_a_writer_without_work_keeps_no_turn(url: str):

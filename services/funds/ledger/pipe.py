@@ -18,18 +18,22 @@ CONNECT_S = 3
 ANSWER_S = 15.0
 """A statement without an answer for so long: the connection is given up."""
 
-LOCK_S = 2
+LOCK_S = 2.0
 """A statement waits so long for a lock that another process holds."""
+
+HELD_IDLE_S = 1.5
+"""A session that holds a turn and says nothing for so long is ended by the server: its process stands still, or its machine is
+gone. Less than LOCK_S, so that the turn comes to who waits for it."""
 
 SETTINGS = (
     "set synchronous_commit = on",
-    f"set lock_timeout = '{LOCK_S}s'",
+    f"set lock_timeout = {int(LOCK_S * 1000)}",
     # Every statement here reads by key. A plan made while the tables are empty must not scan them when they are full.
     "set plan_cache_mode = force_generic_plan",
     "set enable_seqscan = off",
     "set enable_hashjoin = off",
     "set enable_mergejoin = off",
-    # The server notices soon that a writer's machine has gone, and frees its turn.
+    # The server notices soon that a writer's machine has gone.
     "set tcp_keepalives_idle = 5",
     "set tcp_keepalives_interval = 2",
     "set tcp_keepalives_count = 3",

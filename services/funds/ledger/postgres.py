@@ -263,7 +263,14 @@ class PostgresWriter(Writer):
             books[code].suppose(of_book)
         if asks:
             self._turn_ends = monotonic() + TURN_S
-        return self._send_to_pipe(b"batch", *params, executed=_before_commit)
+        answer = self._send_to_pipe(b"batch", *params, executed=_before_commit)
+        answer.add_done_callback(self._hear)
+        return answer
+
+    def _hear(self, answer: Answer) -> None:
+        """Whether another process waits for the turn."""
+        if answer.exception() is None and answer.result()[0][1] == b"\1":
+            self._wanted = True
 
     def _accounts(
         self, decided: Mapping[str, Decided]
@@ -288,7 +295,6 @@ class PostgresWriter(Writer):
             self._assumed.forget()
             self._failed += [waiting for one in (batch, *batch.behind) for waiting in one.waiting]
             return
-        self._wanted = self._wanted or answer.result()[0][1] == b"\1"
         faults.point("funds", "ledger_after_commit")
         for one in (batch, *batch.behind):
             self._answer(one)
@@ -360,24 +366,32 @@ class PostgresWriter(Writer):
             self._wake.clear()
             await self._wake.wait()
         if self._wanted or not wanted <= self._held:
+            together = wanted | self._held
             if self._held:
                 _unread(self._give_turn_back())
-            together = wanted | self._held
             await self._take_turn(together if len(together) <= BOOKS_KEPT else wanted)
-        await self._catch_up(self._held)
+        await self._catch_up(wanted | self._held)
 
     def _give_turn_back(self) -> Answer:
         self._held, self._wanted = frozenset(), False
         return self._send_to_pipe(b"yield")
 
     async def _take_turn(self, books: frozenset[str]) -> None:
+        """A turn that is not given is not believed in: what comes next is written without it, and what follows asks again.
+
+        Of two writers that both believed, neither would wait, so neither would give its turn back; and the slower one would
+        lose every race of heads, for as long as the other has work.
+        """
         try:
-            await self._send_to_pipe(b"turn", sql.int4s(sorted(map(int, books))))
+            await self._send_to_pipe(b"turn", *sql.turn_params(books))
         except Failed as error:
             if error.sqlstate != _LOCK_TIMEOUT:
                 raise
-            log.warning("ledger_turn_not_given", books=len(books))  # who holds it hangs; the compare-and-set is enough
-        self._held, self._turn_ends = books, monotonic() + TURN_S
+            log.warning("ledger_turn_not_given", books=len(books))
+            _unread(self._give_turn_back())  # of some of the books it may have been
+        else:
+            self._held = books
+        self._wanted, self._turn_ends = False, monotonic() + TURN_S
 
     async def _catch_up(self, codes: frozenset[str]) -> None:
         heads = await self._heads(codes)

@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from services.funds.ledger.domain import MAX_POSTINGS, MAY_OVERDRAW, AccountKey, Decided, Head
+from services.funds.ledger.pipe import HELD_IDLE_S
 
 HEAD_MOVED = "22012"
 """How a batch fails whose books are not where it assumed: by a division by zero, the one way a plain statement can fail itself."""
@@ -74,9 +75,10 @@ STATEMENTS: Mapping[bytes, str] = {
     "FROM unnest($1::text[], $2::text[]) x(book, ref) JOIN ledger_entry e ON e.book = x.book AND e.ref = x.ref "
     "UNION ALL SELECT e.book, e.ref, e.once, e.request_hash, e.seq, e.link, e.recorded_at "
     "FROM unnest($3::text[], $4::text[]) x(book, once) JOIN ledger_entry e ON e.book = x.book AND e.once = x.once",
-    # 7301: the ledger's own number among advisory locks.
-    b"turn": "SELECT pg_advisory_lock(7301, x.book) FROM unnest($1::int[]) x(book)",
-    b"yield": "SELECT pg_advisory_unlock_all()",
+    # 7301: the ledger's own number among advisory locks. Only a session with a turn is ended when it is silent.
+    b"turn": "SELECT pg_advisory_lock(7301, x.book), set_config('idle_session_timeout', $2::text, false) "
+    "FROM unnest($1::int[]) x(book)",
+    b"yield": "SELECT pg_advisory_unlock_all(), set_config('idle_session_timeout', '0', false)",
 }
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -127,10 +129,6 @@ def int8s(values: Iterable[int]) -> bytes:
     return _array(_INT8, [_int8_element(8, value) for value in values])
 
 
-def int4s(values: Iterable[int]) -> bytes:
-    return _array(_INT4, [_int4_element(4, value) for value in values])
-
-
 def hashes(values: Iterable[bytes]) -> bytes:
     return _array(_BYTEA, [_HASH + value for value in values])
 
@@ -164,6 +162,12 @@ def bytes_of(value: bytes | None) -> bytes:
 
 def instant_of(value: bytes | None) -> datetime:
     return _EPOCH + int_of(value) * _MICROSECOND
+
+
+def turn_params(books: Iterable[str]) -> tuple[bytes, bytes]:
+    """In the order of their numbers, so that two writers never wait for each other."""
+    numbers = [_int4_element(4, number) for number in sorted(map(int, books))]
+    return _array(_INT4, numbers), text(str(int(HELD_IDLE_S * 1000)))
 
 
 def head_params(old: Mapping[str, Head], new: Mapping[str, Head]) -> tuple[bytes, ...]:
