@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
 from demo import cast
 from shared.bus import Record
 from shared.ids import new_id
 from shared.kafka import KafkaBus
-from tests.integration.cluster import Cluster
+from tests.integration.cluster import Cluster, Process
 from tests.integration.load import RECEIPT_FEN, VILLAGE, Load, rows, settle
 
 HOUSEHOLDS = "daohu.registry.household"
@@ -49,6 +52,15 @@ def heard_in_order(cluster: Cluster, load: Load, households: dict[UUID, int]) ->
     recorded = "select key, count(*) from outbox where topic = %s group by key"
     in_outbox = {UUID(key): number for key, number in rows(cluster, "registry", recorded, HOUSEHOLDS)}
     assert {id: len(heard) for id, heard in changes.items()} == {id: in_outbox[id] for id in households}
+
+
+def metric(process: Process, name: str, **labels: str) -> float:
+    """A number that a process shows of itself; 0 while it shows none."""
+    shown = httpx.get(
+        f"http://127.0.0.1:{process.port}/{process.part.service}/metrics", timeout=30, trust_env=False
+    ).text
+    samples = (each for family in text_string_to_metric_families(shown) for each in family.samples)
+    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
 
 def versions(cluster: Cluster, service: str, load: Load) -> dict[UUID, int]:

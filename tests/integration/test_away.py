@@ -5,9 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
-import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
 from demo import cast
@@ -16,7 +14,7 @@ from shared.db import Database
 from tests.integration.cluster import Cluster, Process
 from tests.integration.conftest import REQUEST_S
 from tests.integration.load import CLERK, Client, Load
-from tests.integration.tally import all_came_out, nobody_ends
+from tests.integration.tally import all_came_out, metric, nobody_ends
 
 AWAY_S = 10.0
 GRACE_S = 5.0
@@ -30,12 +28,10 @@ READS = {
 }
 
 
-def outbox(cluster: Cluster, service: str) -> dict[str, float]:
-    """Rows that wait and the age of the oldest in seconds, as the service's worker shows them."""
-    worker = cluster.processes[f"{service}-worker-1"]
-    shown = httpx.get(f"http://127.0.0.1:{worker.port}/{service}/metrics", timeout=30, trust_env=False).text
-    values = {each.name: each.value for family in text_string_to_metric_families(shown) for each in family.samples}
-    return {name: values[f"daohu_outbox_{name}"] for name in ("unpublished", "oldest_age_seconds")}
+def outbox(cluster: Cluster) -> tuple[float, float]:
+    """Rows that wait at the registry and the age of the oldest in seconds, as its worker shows them."""
+    [worker, _] = cluster.of("registry-worker")
+    return metric(worker, "daohu_outbox_unpublished"), metric(worker, "daohu_outbox_oldest_age_seconds")
 
 
 @pytest.mark.parametrize("way", ["stops", "stands still"])
@@ -46,15 +42,15 @@ def test_while_kafka_is_away_every_write_is_taken_and_everything_arrives_afterwa
         load.go_on()
         kafka.stop() if way == "stops" else kafka.pause()
         try:
-            first = outbox(twins, "registry")
+            waiting, _ = outbox(twins)
             clock.move_to(clock.now() + timedelta(days=1))
             load.lasts(AWAY_S)
             load.go_on()
-            last = outbox(twins, "registry")
+            more, age_s = outbox(twins)
         finally:
             kafka.start() if way == "stops" else kafka.resume()
-        assert last["unpublished"] > first["unpublished"]
-        assert last["oldest_age_seconds"] >= timedelta(days=1).total_seconds()
+        assert more > waiting
+        assert age_s >= timedelta(days=1).total_seconds()
         assert not load.repeats
     all_came_out(twins, load)
 
