@@ -1,8 +1,11 @@
 """A long, sealed ledger put straight into a database: what months of postings would have left there, in a minute."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from itertools import chain, islice
 from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.postings import Book
 from services.funds.ledger import domain, store, sums
@@ -16,29 +19,37 @@ from shared.rows import insert_rows
 
 AT_ONCE = 20_000
 
+Rows = list[tuple[Any, list[dict[str, Any]]]]
+"""By table."""
+
 
 def payments(book: Book, entries: int) -> Iterator[Command]:
     """The book's first entries: its accounts are filled, then paid from."""
     return islice(chain(book.fill(), (book.payment(n, hot=False) for n in range(entries))), entries)
 
 
-async def enter(database: Database, code: str, commands: Iterable[Command], signer: Signer) -> str:
-    """Enters these commands as entries 1, 2, … of a book, seals them, and answers the last signed checkpoint."""
+async def enter(databases: Sequence[Database], code: str, commands: Iterable[Command], signer: Signer) -> str:
+    """Enters these commands as entries 1, 2, … of a book in each database, seals them, and answers the last signed checkpoint."""
     laid = _Laid(code, signer)
     todo = iter(commands)
-    async with database.write() as tx:
+    async with AsyncExitStack() as open_ones:
+        txs = [await open_ones.enter_async_context(database.write()) for database in databases]
         while some := list(islice(todo, AT_ONCE)):
             for command in some:
                 laid.lay(command)
-            for table, rows in laid.take():
-                await insert_rows(tx, table, rows)
+            await _insert(txs, laid.take())
         laid.seal()
-        for table, rows in laid.take():
-            await insert_rows(tx, table, rows)
-        await insert_rows(tx, store.account, laid.accounts())
-        await insert_rows(tx, store.book, [{"book": code, "seq": laid.head.seq, "link": laid.head.link}])
-        await sums.add_up(tx, code, upto=laid.head.seq)
+        book = {"book": code, "seq": laid.head.seq, "link": laid.head.link}
+        await _insert(txs, [*laid.take(), (store.account, laid.accounts()), (store.book, [book])])
+        for tx in txs:
+            await sums.add_up(tx, code, upto=laid.head.seq)
     return laid.note
+
+
+async def _insert(txs: Sequence[AsyncConnection], rows: Rows) -> None:
+    for table, some in rows:
+        for tx in txs:
+            await insert_rows(tx, table, some)
 
 
 class _Laid:
@@ -83,7 +94,7 @@ class _Laid:
         row = {"book": self.code, "size": sealed.size, "root": sealed.root, "note": self.note, "signed_at": self.at}
         self._add(log.checkpoint, row)
 
-    def take(self) -> list[tuple[Any, list[dict[str, Any]]]]:
+    def take(self) -> Rows:
         rows, self._rows = self._rows, {}
         return list(rows.items())
 

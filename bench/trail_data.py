@@ -71,7 +71,7 @@ async def enter(database: Database, signer: Signer) -> list[County]:
         async with database.write() as tx:
             for table, rows in county.rows.items():
                 await insert_rows(tx, table, rows)
-        await long_ledger.enter(database, county.code, county.commands, signer)
+        await long_ledger.enter([database], county.code, county.commands, signer)
         county.rows, county.commands = {}, []
         counties.append(county)
     return counties

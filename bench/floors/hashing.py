@@ -1,30 +1,33 @@
-"""The machine's rate of SHA-256 over 65 bytes, one core: by C where there is a compiler, else by hashlib (and it is said)."""
+"""The machine's rate of SHA-256, one core: by C where there is a compiler, else by hashlib (and it is said)."""
 
 import hashlib
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).with_name("hash.c")
+NODE = 65
+"""Bytes of a Merkle node's message."""
 
 
-def rate(folder: Path) -> tuple[Callable[[], float], str]:
-    """(the floor in hashes a second, what it is)."""
+def rate(folder: Path, sizes: Sequence[int] = (NODE,)) -> tuple[Callable[[], float], str]:
+    """(the floor: how often a second messages of these bytes are hashed, each once; what it is)."""
     program = folder / "hash"
     compiler = shutil.which("cc")
     line = [compiler or "cc", "-O2", "-w", str(SOURCE), "-o", str(program), "-lcrypto"]
+    what = f"SHA-256 of {', '.join(map(str, sizes))} bytes, one core"
     if compiler and subprocess.run(line, check=False, capture_output=True).returncode == 0:
-        return lambda: float(
-            subprocess.run([program], check=True, capture_output=True).stdout
-        ), "C SHA256(), 65 bytes, one core"
-    return _hashlib, "hashlib.sha256, 65 bytes, one core (no C compiler with OpenSSL here)"
+        hashed = [str(program), *map(str, sizes)]
+        return lambda: float(subprocess.run(hashed, check=True, capture_output=True).stdout), f"C: {what}"
+    return lambda: _hashlib(sizes), f"hashlib: {what} (no C compiler with OpenSSL here)"
 
 
-def _hashlib(times: int = 1_000_000) -> float:
-    message, sha256 = b"\x07" * 65, hashlib.sha256
+def _hashlib(sizes: Sequence[int], times: int = 200_000) -> float:
+    messages, sha256 = [b"\x07" * size for size in sizes], hashlib.sha256
     started = time.perf_counter()
     for _ in range(times):
-        sha256(message).digest()
+        for message in messages:
+            sha256(message).digest()
     return times / (time.perf_counter() - started)
