@@ -164,7 +164,8 @@ def _database_refusal(error: Exception) -> Refusal:
         return Conflict("Somebody else wrote the same at this moment; nothing was changed. Repeat it or read it again.")
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "pgcode", None) or ""
-        if state.startswith("22") or isinstance(getattr(error.orig, "__cause__", None), ValueError):
+        driver = getattr(error.orig, "__cause__", None) or error.orig
+        if state.startswith("22") or isinstance(driver, ValueError):
             return Malformed("A value is out of the range that can be stored. Correct it.")
     if storage_full(error):
         return StorageFull()

@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from shared.bus import BusError
@@ -35,7 +35,8 @@ def transient(error: Exception) -> bool:
         return code & 0xFF in _SQLITE_PASSING
     if state := getattr(error.orig, "sqlstate", None):
         return state[:2] in _POSTGRES_PASSING
-    return isinstance(error, OperationalError | InterfaceError)
+    # InternalError without a state: the driver found its connection given up by the server, and not yet cut.
+    return isinstance(error, OperationalError | InterfaceError | InternalError)
 
 
 def storage_full(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
@@ -23,6 +23,9 @@ CONNECTIONS = 3
 
 RELEASE_S = 2.0
 """A look-up that was given up waits so long for the server to notice; then its connection is cut."""
+
+ASYNCPG_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""The last: the server has said that it gives a connection up, and has not yet cut it."""
 
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
 """A look-up goes by a key whatever its values are; planning it anew takes longer than running it."""
@@ -51,7 +54,7 @@ class SqliteLookups:
         try:
             row: Sequence[Any] | None = sqlite3.Cursor(driver).execute(_numbered(statement), plain).fetchone()
         except sqlite3.Error as error:
-            raise _failed(statement, error) from error
+            raise failed(statement, error) from error
         return row
 
     async def close(self) -> None:
@@ -77,8 +80,8 @@ class PostgresLookups:
                 row: Sequence[Any] | None = await connection.fetchrow(statement, *values)
             finally:
                 await pool.release(connection, timeout=RELEASE_S)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise _failed(statement, error) from error
+        except ASYNCPG_ERRORS as error:
+            raise failed(statement, error) from error
         return row
 
     async def _open(self) -> asyncpg.Pool:
@@ -105,5 +108,11 @@ def _numbered(statement: str) -> str:
     return re.sub(r"\$(?=\d)", "?", statement)
 
 
-def _failed(statement: str, error: Exception) -> DBAPIError:
-    return DBAPIError(statement, None, error, hide_parameters=True)
+def failed(statement: str, error: Exception) -> DBAPIError:
+    """A driver's error as SQLAlchemy would name it."""
+    kind: type[DBAPIError] = DBAPIError
+    if isinstance(error, asyncpg.IntegrityConstraintViolationError):
+        kind = IntegrityError
+    elif isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError) and not isinstance(error, ValueError):
+        kind = InterfaceError
+    return kind(statement, None, error, hide_parameters=True)

@@ -8,15 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-import asyncpg
 from sqlalchemy import ARRAY, Boolean, Column, Date, Insert, String, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
-from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import Table
 
 from shared.db import Instant, upsert
+from shared.lookups import ASYNCPG_ERRORS, failed
 
 Row = Mapping[str, Any]
 
@@ -48,9 +47,8 @@ async def _copy(tx: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
         await connection.copy_records_to_table(
             table.name, columns=tuple(rows[0]), records=_driver_rows(tx, table, rows)
         )
-    except asyncpg.PostgresError as error:
-        kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError
-        raise kind(f"COPY {table.name}", None, error, hide_parameters=True) from error
+    except ASYNCPG_ERRORS as error:
+        raise failed(f"COPY {table.name}", error) from error
 
 
 def _driver_rows(tx: AsyncConnection, table: Table, rows: Sequence[Row]) -> Iterator[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from shared.db import Database
+from shared.failures import transient
 
 
 @pytest.fixture
@@ -52,6 +53,24 @@ async def test_look_ups_that_fail_or_are_given_up_leave_no_connection_behind(dat
         found = await asyncio.gather(*(database.look_up("select id from note", []) for _ in range(20)))
     assert {row[0] for row in found if row is not None} == {7}
     assert all(found)
+
+
+GIVEN_UP = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0"
+"""What PostgreSQL says on every connection when one of its processes has died, a moment before it cuts them."""
+
+
+async def test_a_connection_that_is_given_up_and_not_yet_cut_is_a_failure_that_may_pass(postgres_url):
+    database = Database(postgres_url, service="tests", pools=(1, 1))
+    await database.look_up("select 1", [])
+    pool = database._lookups._pool
+    connection = await pool.acquire()
+    connection._con._protocol.data_received(b"E" + (4 + len(GIVEN_UP)).to_bytes(4) + GIVEN_UP)
+    await pool.release(connection)
+    with pytest.raises(DBAPIError) as failed:
+        await database.look_up("select 1", [])
+    assert transient(failed.value)
+    assert await database.look_up("select 1", []) is not None
+    await database.close()
 
 
 async def test_an_error_of_a_look_up_names_no_value(database):
