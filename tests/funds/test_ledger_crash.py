@@ -79,7 +79,7 @@ def kill_a_writer(workers: Workers, server: Postgres) -> None:
 
 
 def freeze_a_writer(workers: Workers, server: Postgres) -> None:
-    """It may hold the turn: the other waits for it no longer than LOCK_S."""
+    """It may hold the turn: the other waits for it no longer than LOCK_S, and gets it after HELD_IDLE_S."""
     frozen = workers.running.pop("a")
     frozen.send_signal(signal.SIGSTOP)
     workers.work_on()
@@ -257,7 +257,8 @@ async def test_writers_that_went_on_without_a_turn_take_turns_again_when_it_is_f
         await consistent(database)
 
 
-async def test_a_writer_that_stands_still_loses_its_turn_and_knows_it(url: str):
+async def test_a_writer_that_stands_still_loses_its_turn_and_knows_it(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(statements, "HELD_IDLE_S", 0.5)
     async with ledger(url) as (_, writer):
         frozen = await pipe.Pipe.open(url, statements.STATEMENTS)
         await frozen.send(b"turn", *statements.turn_params(["610926"]))

@@ -21,9 +21,9 @@ ANSWER_S = 15.0
 LOCK_S = 2.0
 """A statement waits so long for a lock that another process holds."""
 
-HELD_IDLE_S = 1.5
+HELD_IDLE_S = 5.0
 """A session that holds a turn and says nothing for so long is ended by the server: its process stands still, or its machine is
-gone. Less than LOCK_S, so that the turn comes to who waits for it."""
+gone. Far more than packing the largest batch takes, also on a machine that has other things to do."""
 
 SETTINGS = (
     "set synchronous_commit = on",
