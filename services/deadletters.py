@@ -4,7 +4,7 @@ Embedded: while the home is stopped. On PostgreSQL and Kafka: beside the running
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from shared.service import Service
 async def everywhere(home: Path, only: str | None = None) -> list[tuple[str, DeadLetter]]:
     """(service, letter) of every open letter, in the order of their ids. Raises NotFound for an unknown service."""
     found = []
-    for name in [_known(only)] if only else NAMES:
+    for name in [_known(only)] if only else _within_reach(home):
         database = Database(part(name).settings.of(home=home).url, service=name)
         try:
             last = 0
@@ -96,6 +96,12 @@ async def _in_hand(home: Path, name: str) -> AsyncIterator[Service]:
         service: Service = made.create_app(settings, bus).state.service
         stack.push_async_callback(service.database.close)
         yield service
+
+
+def _within_reach(home: Path) -> Sequence[str]:
+    """A process of a cluster was given the database of its own service alone; without any, all lie under the home."""
+    given = [name for name in NAMES if part(name).settings.of(home=home).database_url]
+    return given or NAMES
 
 
 def _known(name: str) -> str:

@@ -58,7 +58,10 @@ def events_show(name: Annotated[str, typer.Argument(help="a type, for example re
 def dlq_list(
     service: Annotated[str | None, typer.Option(help="only of this service")] = None, home: Home = HOME
 ) -> None:
-    """List dead and parked events. A parked one waits behind the dead one of its key."""
+    """List dead and parked events. A parked one waits behind the dead one of its key.
+
+    In a process of a cluster: those of its own service, whose database it was given.
+    """
     from services import deadletters
 
     with _quietly():
