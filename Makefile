@@ -38,7 +38,7 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (under 40 minutes; bench/README.md)
 	@$(BIN)/python -m bench
 
-chaos: .venv/ready  ## the county's month while everything is killed, 100 times and more → bench/chaos.json, docs/reliability.md (about 15 minutes)
+chaos: .venv/ready  ## the county's month while everything is killed, 100 times and more → bench/chaos.json, docs/reliability.md (about 8 minutes)
 	@$(BIN)/python -m tests.chaos --kills 100 --seed $(SEED)
 
 soak: .venv/ready  ## the cluster under steady load: does anything grow? → bench/soak.json, docs/reliability.md (about 14 minutes)

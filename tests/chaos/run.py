@@ -49,6 +49,7 @@ def under_fire(folder: Path, undisturbed: Month, *, kills: int, seed: int) -> Ou
         killer.start()
         try:
             came_of_it = lived(driver, folder)
+            acts = list(driver.acts)
         finally:
             killer.stop()
         cluster.wait_ready()
@@ -60,9 +61,7 @@ def under_fire(folder: Path, undisturbed: Month, *, kills: int, seed: int) -> Ou
         not_kept = checks.not_kept(urls, driver.acknowledged)
         driver.repeat(all_of_them=True)
         settle(driver)
-        lived_through = dumped(
-            came_of_it, driver.acts[: len(undisturbed.acts)], folder / "rows", cluster.database_urls()
-        )
+        lived_through = dumped(came_of_it, acts, folder / "rows", cluster.database_urls())
         findings: checks.Findings = {
             "the answer to what was acknowledged is kept": not_kept,
             "what was acknowledged is answered again as it was": driver.changed,
