@@ -65,6 +65,9 @@ PRIVATE = {"hide_parameters": True}
 CHUNK, ARRAY_CHUNK = 500, 5_000
 """Values in one IN list, and in one array of PostgreSQL."""
 
+PLANNED_ANEW = 1_000
+"""More values than these are worth a plan of their own each time, for the rest of their transaction."""
+
 
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
@@ -178,6 +181,9 @@ async def chunked(
     wanted = list(dict.fromkeys(values))
     arrays = tx.dialect.name == "postgresql"  # one parameter and one plan, however many they are
     size = ARRAY_CHUNK if arrays else CHUNK
+    if arrays and len(wanted) > PLANNED_ANEW:
+        # A plan kept from when the table was empty reads all of it for each value: minutes instead of a second.
+        await tx.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
     for start in range(0, len(wanted), size):
         part = wanted[start : start + size]
         among = column == any_(literal(part, ARRAY(column.type))) if arrays else column.in_(part)
