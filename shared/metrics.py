@@ -66,6 +66,7 @@ LEDGER_BATCH_COMMANDS = _histogram(
 )
 LEDGER_WAITING = _gauge("daohu_ledger_waiting", "Commands that wait for its writer")
 LEDGER_IN_FLIGHT = _gauge("daohu_ledger_batches_in_flight", "Batches handed to the database and not answered yet")
+LEDGER_REDONE = _counter("daohu_ledger_batches_redone_total", "Batches that had to be written again")
 LEDGER_REFUSED = _counter("daohu_ledger_refused_total", "Commands refused", "code")
 LEDGER_UNSEALED = _gauge("daohu_ledger_unsealed_seconds", "Age of the oldest entry that is not in the signed log")
 

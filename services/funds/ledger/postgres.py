@@ -307,7 +307,7 @@ class PostgresWriter(Writer):
     # The careful way: after a failure, a poisonous command, another writer's entries, a lost connection.
 
     async def _write_carefully(self, waiting: list[Waiting]) -> None:
-        self.redone += 1
+        self._again()
         size, tries = BATCH_COMMANDS, 0
         while waiting := [w for w in waiting if not w.reply.done()]:
             part = waiting[:size]

@@ -43,7 +43,7 @@ class SqliteWriter(Writer):
         except Exception as error:
             if len(batch) > 1 and not isinstance(error, Refusal):
                 log.warning("ledger_batch_split", commands=len(batch), error=type(error).__name__)
-                self.redone += 1
+                self._again()
                 for waiting in batch:
                     await self._write([waiting])
             else:

@@ -15,7 +15,7 @@ import structlog
 from services.funds.ledger.domain import Command, Decided, InsufficientFunds, Posted, refusal_of
 from shared.errors import Refusal, StorageFull, Unavailable
 from shared.failures import storage_full
-from shared.metrics import LEDGER_BATCH_COMMANDS, LEDGER_IN_FLIGHT, LEDGER_WAITING
+from shared.metrics import LEDGER_BATCH_COMMANDS, LEDGER_IN_FLIGHT, LEDGER_REDONE, LEDGER_WAITING
 from shared.outbox import Fact
 
 BATCH_COMMANDS = 200
@@ -36,10 +36,8 @@ BACKOFF_S = 0.1
 
 log = structlog.get_logger()
 
-NO_FACTS: Callable[[int], Sequence[Fact]] = lambda seq: ()  # noqa: E731
-
-
 _BATCHES = LEDGER_BATCH_COMMANDS.labels("funds")
+_REDONE = LEDGER_REDONE.labels("funds")
 
 
 class Stopped(Unavailable):
@@ -56,8 +54,16 @@ class NotWritten(Unavailable):
     code = "ledger_unavailable"
 
 
+def no_facts(seq: int) -> Sequence[Fact]:
+    """Of an entry that tells nobody anything."""
+    return ()
+
+
 class Waiting:
-    """A command, the events to record with it, and the caller's answer to come. `looked_up`: when its ref was (`assumed.py`)."""
+    """A command, the events to record with it, and the caller's answer to come.
+
+    `looked_up`: the epoch (`assumed.py`) in which the writer last asked the table what its ref and once stand for.
+    """
 
     __slots__ = ("command", "facts", "looked_up", "reply")
 
@@ -111,7 +117,7 @@ class Writer(ABC):
         if self._task is not None:
             await self._task
 
-    async def post(self, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS) -> Posted:
+    async def post(self, command: Command, facts: Callable[[int], Sequence[Fact]] = no_facts) -> Posted:
         """Posts a command; returns once it is committed. `facts` gives the events to record with it, knowing its number;
         it is called again when the batch is written again.
 
@@ -126,7 +132,7 @@ class Writer(ABC):
 
     async def refuse(self, command: Command, refusal: Refusal) -> Posted:
         """Puts on record that a command was refused, by a gate before the ledger or by the ledger itself."""
-        return await self._submit(Waiting(refusal_of(command, refusal), NO_FACTS))
+        return await self._submit(Waiting(refusal_of(command, refusal), no_facts))
 
     def _submit(self, waiting: Waiting) -> asyncio.Future[Posted]:
         if self._stopping or self._task is None or self._task.done():
@@ -136,6 +142,11 @@ class Writer(ABC):
         self._queue.append(waiting)
         self._wake.set()
         return waiting.reply
+
+    def _again(self) -> None:
+        """Counts a batch that has to be written again."""
+        self.redone += 1
+        _REDONE.inc()
 
     async def _live(self) -> None:
         try:
