@@ -44,11 +44,15 @@ def with_trace(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMappi
 
 
 class Foreign(logging.Handler):
-    """What libraries log, as lines of the same kind. Of an exception the type is named: its text may quote a person's data."""
+    """What libraries log, as lines of the same kind. Of an exception the type is named: its text may quote a person's data.
+
+    So may what follows the first line: asyncio writes there which task it was, with the exception in it.
+    """
 
     def emit(self, record: logging.LogRecord) -> None:
         error = {"error": record.exc_info[0].__name__} if record.exc_info and record.exc_info[0] else {}
-        structlog.get_logger(library=record.name).log(record.levelno, "library", said=record.getMessage(), **error)
+        said = record.getMessage().partition("\n")[0]
+        structlog.get_logger(library=record.name).log(record.levelno, "library", said=said, **error)
 
 
 def configure_logs(level: str = "INFO") -> None:

@@ -158,7 +158,9 @@ def test_what_a_library_logs_is_a_line_of_json_without_numbers_of_people(monkeyp
     monkeypatch.setattr("sys.stderr", out)
     try:
         observability.configure_logs()
-        logging.getLogger("uvicorn.error").warning("no answer of %s", "19900123456")
+        logging.getLogger("uvicorn.error").warning(
+            "no answer of %s\nfuture: <Task exception=ValueError('王某')>", "19900123456"
+        )
         logging.getLogger("uvicorn.error").info("not said")
     finally:
         structlog.configure(**before)
