@@ -27,6 +27,9 @@ CALLERS = 4
 CHANGES = 3
 """How often a household's file is changed after it was entered."""
 
+PAUSE_S = 0.1
+"""Between one round of a caller and the next: the processes that start again need this machine too."""
+
 RECEIPT_FEN = 100
 PATIENCE_S = 90.0
 TIMEOUT_S = 65.0
@@ -196,7 +199,7 @@ class Load:
     def _work(self, number: int) -> None:
         client, acts = self._clients[number], count(1)
         try:
-            while not self._over.is_set():
+            while not self._over.wait(PAUSE_S):
                 self._round(client, number, next(acts))
         except BaseException as error:
             self.failures.append(error)
