@@ -25,19 +25,19 @@ HELD_IDLE_S = 5.0
 """A session that holds a turn and says nothing for so long is ended by the server: its process stands still, or its machine is
 gone. Far more than packing the largest batch takes, also on a machine that has other things to do."""
 
-SETTINGS = (
-    "set synchronous_commit = on",
-    f"set lock_timeout = {int(LOCK_S * 1000)}",
+SETTINGS = {
+    "synchronous_commit": "on",
+    "lock_timeout": f"{int(LOCK_S * 1000)}",
     # Every statement here reads by key. A plan made while the tables are empty must not scan them when they are full.
-    "set plan_cache_mode = force_generic_plan",
-    "set enable_seqscan = off",
-    "set enable_hashjoin = off",
-    "set enable_mergejoin = off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     # The server notices soon that a writer's machine has gone.
-    "set tcp_keepalives_idle = 5",
-    "set tcp_keepalives_interval = 2",
-    "set tcp_keepalives_count = 3",
-)
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+}
 
 Row = tuple[bytes | None, ...]
 Answer = asyncio.Future[list[Row]]
@@ -88,11 +88,9 @@ class Pipe:
                 keepalives_idle=5,
                 keepalives_interval=2,
                 keepalives_count=3,
+                options=" ".join(f"-c {name}={value}" for name, value in SETTINGS.items()),
             )
-            async with asyncio.timeout(ANSWER_S):
-                for setting in SETTINGS:
-                    await connection.execute(setting)
-        except (psycopg.Error, OSError, TimeoutError) as error:
+        except (psycopg.Error, OSError) as error:
             raise Lost(type(error).__name__) from error
         pipe = cls(connection)
         try:

@@ -6,7 +6,7 @@ from typing import Any
 
 from services.funds.ledger import store as ledger_store
 from services.funds.ledger.domain import Command, Posted, Posting, book_of
-from services.funds.ledger.writer import NO_FACTS, Writer
+from services.funds.ledger.writer import Writer, no_facts
 from shared import telemetry
 from shared.errors import Refusal
 from shared.metrics import LEDGER_REFUSED
@@ -63,7 +63,7 @@ class Money:
         )
 
     async def post(
-        self, work: Work | Glance, command: Command, facts: Callable[[int], Sequence[Fact]] = NO_FACTS
+        self, work: Work | Glance, command: Command, facts: Callable[[int], Sequence[Fact]] = no_facts
     ) -> Posted:
         """Posts and waits for the commit; nothing can be read through `work.tx` after it. Raises what `Writer.post` raises."""
         if isinstance(work, Work):
