@@ -1,4 +1,4 @@
-"""`python -m bench [module …] [--rounds N]`: measures, merges into results.json, prints the table. No module: all of them.
+"""`python -m bench [module …] [--rounds N]`: measures, merges into results.json, prints and renews the tables. No module: all of them.
 
 Each module is a process of its own, so that none measures the memory, the caches or the garbage of another.
 """
@@ -30,11 +30,15 @@ def main() -> int:
     parser.add_argument(
         "--here", action="store_true", help="measure one module in this process (what the others are started with)"
     )
+    parser.add_argument("--pages", action="store_true", help="measure nothing; renew the tables of the pages")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     known = _known()
     if unknown := set(given.modules) - set(known):
         parser.error(f"there is no {', '.join(sorted(unknown))}; there are: {', '.join(known)}")
+    if given.pages:
+        pages.write(results.read())
+        return 0
     if given.here:
         (name,) = given.modules
         _measure(name, given.rounds)

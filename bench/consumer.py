@@ -117,7 +117,7 @@ def _message(household: Household) -> Message:
 def cases(env: Env) -> list[Case]:
     county = County(env)
     writes = two_writes.rate(county.url, county.households, county.empty)
-    name, unit, rounds = "consumer with inbox and a projection", "/s", 5
+    name, unit, rounds = "consumer with inbox and a projection", "/s", 3
     ready = "asyncpg: the same two writes of ready rows, unnested, in batches of 500; nothing is received or read"
     received = "aiokafka and asyncpg: the same records received, read, written in batches of 500, acknowledged"
     return [

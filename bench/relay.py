@@ -91,4 +91,4 @@ def fact(number: int) -> Fact:
 def cases(env: Env) -> list[Case]:
     outbox = Outbox(env)
     against = "asyncpg and aiokafka: 500 rows, the same messages, sent, acknowledged, marked, the next"
-    return [Case("relay", "/s", "at least", 0.8, outbox.ours, outbox.raw, 5, against)]
+    return [Case("relay", "/s", "at least", 0.8, outbox.ours, outbox.raw, 3, against)]
