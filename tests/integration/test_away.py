@@ -118,18 +118,19 @@ async def test_whoever_is_given_up_while_postgresql_stands_still_waits_for_no_ro
 
 def refused_everywhere(cluster: Cluster) -> None:
     """Each service's API answers a read with a problem to be repeated, within the time of a request; it lives, and is not ready."""
+    apis = {service: cluster.of(f"{service}-api")[1] for service in READS}
 
-    def ask(service: str) -> tuple[int, bool, bool, bool, int, int]:
-        process = cluster.of(f"{service}-api")[1]
-        client = Client(cluster, "probe", f"http://127.0.0.1:{process.port}")
+    def ask(service: str) -> tuple[int, bool, bool, bool, int]:
+        client = Client(cluster, "probe", f"http://127.0.0.1:{apis[service].port}")
         who, path = READS[service]
+        lives = client.once(who, "GET", f"/{service}/livez").status_code
         started = time.monotonic()
         answer = client.once(who, "GET", path)
         in_time = time.monotonic() - started < REQUEST_S + GRACE_S
-        health = [client.once(who, "GET", f"/{service}/{ask}").status_code for ask in ("livez", "readyz")]
         client.close()
-        return (answer.status_code, answer.json()["retryable"], "retry-after" in answer.headers, in_time, *health)
+        return (answer.status_code, answer.json()["retryable"], "retry-after" in answer.headers, in_time, lives)
 
     with ThreadPoolExecutor() as threads:
-        found = dict(zip(READS, threads.map(ask, READS), strict=True))
-    assert found == dict.fromkeys(READS, (503, True, True, True, 200, 503))
+        ready, found = threads.map(Process.ready, apis.values()), threads.map(ask, READS)
+    assert dict(zip(READS, found, strict=True)) == dict.fromkeys(READS, (503, True, True, True, 200))
+    assert not any(ready)
