@@ -2,7 +2,10 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -31,17 +34,16 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The database of a sealed book, and its latest checkpoint."""
     home = tmp_path_factory.mktemp("book")
 
-    async def make() -> str:
-        settings = settings_for(Settings, home)
-        async with running(settings, metadata, (), resources={"ledger": open_ledger}) as live:
-            writer = live.app.state.ledger
-            await asyncio.gather(*(writer.post(entry(live.clock.now(), n)) for n in range(ENTRIES)))
-            await sequencer.seal(live.service)
-            async with live.service.database.read() as tx:
-                return (await log_store.latest(tx, "610926"))[1]
+    return home / "funds.db", asyncio.run(sealed(home, lambda now: [entry(now, n) for n in range(ENTRIES)]))
 
-    note = asyncio.run(make())
-    return home / "funds.db", note
+
+async def sealed(home: Path, commands: Callable[[datetime], list[Command]]) -> str:
+    settings = settings_for(Settings, home)
+    async with running(settings, metadata, (), resources={"ledger": open_ledger}) as live:
+        await asyncio.gather(*(live.app.state.ledger.post(command) for command in commands(live.clock.now())))
+        await sequencer.seal(live.service)
+        async with live.service.database.read() as tx:
+            return (await log_store.latest(tx, "610926"))[1]
 
 
 def entry(now, n: int) -> Command:
@@ -124,6 +126,19 @@ async def test_an_account_that_is_there_twice_is_named(book, copy):
     )
     report = await verify_database(str(copy), book[1], ())
     assert [str(problem) for problem in report.problems] == ["account source/F1/F1 is there twice"]
+
+
+async def test_entries_that_look_like_the_frame_of_their_postings_are_right_and_their_edits_named(tmp_path):
+    said = [
+        {"ref": '],"recorded_at":"}'},
+        {"ref": "r2", "memo": ',"postings":['},
+        {"ref": "r3", "details": {"postings": [1], "recorded_at": "x"}},
+    ]
+    note = await sealed(tmp_path, lambda now: [replace(entry(now, 0), request_hash=b"", **special) for special in said])
+    path = tmp_path / "funds.db"
+    assert await found(path, note, stretches=False) == (0, [], 3)
+    edited(path, *FREED, "update ledger_posting set division = '610926199000' where seq = 3 and line = 1")
+    assert await found(path, note, stretches=False) == (1, [3, None, None], 3)  # and the sums of two divisions
 
 
 async def test_pages_taken_out_are_missing_and_the_check_ends_early(book, copy):
