@@ -17,7 +17,7 @@ from shared.bus import MAX_MESSAGE_BYTES, Record
 from shared.db import insert_ignoring
 from shared.errors import NotFound, Refusal
 from shared.ids import new_id
-from shared.tables import audit, dead_letter, outbox
+from shared.tables import OPEN, audit, dead_letter, outbox
 from shared.topics import dead_letter_topic
 
 LIST_LIMIT = 500
@@ -80,12 +80,7 @@ class DeadLetter:
 async def list_dead(tx: AsyncConnection, *, after: int = 0, limit: int = LIST_LIMIT) -> list[DeadLetter]:
     """Dead and parked letters with an id over `after`, in order, at most min(limit, LIST_LIMIT)."""
     c = dead_letter.c
-    rows = await tx.execute(
-        dead_letter.select()
-        .where(c.state.in_((DEAD, PARKED)), c.id > after)
-        .order_by(c.id)
-        .limit(min(limit, LIST_LIMIT))
-    )
+    rows = await tx.execute(dead_letter.select().where(OPEN, c.id > after).order_by(c.id).limit(min(limit, LIST_LIMIT)))
     return [DeadLetter(*row) for row in rows]
 
 
@@ -107,7 +102,7 @@ async def is_known(tx: AsyncConnection, group: str, record: Record) -> bool:
 async def open_since(tx: AsyncConnection, group: str, since: datetime) -> int:
     """How many events of a group have failed since then and still wait for a person."""
     c = dead_letter.c
-    query = select(func.count()).where(c.group == group, c.state == DEAD, c.at >= since)
+    query = select(func.count()).where(c.group == group, OPEN, c.state == DEAD, c.at >= since)
     return await tx.scalar(query) or 0
 
 
@@ -115,7 +110,7 @@ async def parked_behind(tx: AsyncConnection, letter: DeadLetter) -> int:
     """How many of its key wait for it."""
     c = dead_letter.c
     mine = (c.group == letter.group) & (c.topic == letter.topic) & (c.key == letter.key)
-    query = select(func.count()).where(mine, c.state == PARKED, c.id > letter.id)
+    query = select(func.count()).where(mine, OPEN, c.state == PARKED, c.id > letter.id)
     return await tx.scalar(query) or 0
 
 
@@ -144,7 +139,7 @@ def _without_data(value: object) -> str:
 async def shut_keys(tx: AsyncConnection, group: str) -> set[Key]:
     """Keys with an open letter. While the answer is used, no person opens one of them (see `hold_still`)."""
     c = dead_letter.c
-    query = select(c.topic, c.key).where(c.group == group, c.state.in_((DEAD, PARKED))).distinct()
+    query = select(c.topic, c.key).where(c.group == group, OPEN).distinct()
     keys = {(topic, key) for topic, key in await tx.execute(query)}
     if keys and tx.dialect.name == "postgresql":
         await tx.execute(text("SELECT pg_advisory_xact_lock_shared(hashtextextended(:name, 0))"), {"name": group})
@@ -232,9 +227,7 @@ def may_be_given_up(letter: DeadLetter) -> None:
 async def head_of(tx: AsyncConnection, group: str, key: Key) -> DeadLetter | None:
     """The oldest open letter of a key."""
     c = dead_letter.c
-    query = dead_letter.select().where(
-        c.group == group, c.topic == key[0], c.key == key[1], c.state.in_((DEAD, PARKED))
-    )
+    query = dead_letter.select().where(c.group == group, c.topic == key[0], c.key == key[1], OPEN)
     row = (await tx.execute(query.order_by(c.id).limit(1))).first()
     return DeadLetter(*row) if row else None
 

@@ -48,11 +48,7 @@ def looks_of(service: "Service", own: Mapping[str, OwnLook]) -> Looks:
         return [Reading(OUTBOX_UNPUBLISHED, count), Reading(OUTBOX_AGE, max(0.0, age))]
 
     async def dead_letters() -> Iterable[Reading]:
-        query = (
-            select(_d.state, func.count())
-            .where(_d.group == service.group.name, _d.state.in_([DEAD, PARKED]))
-            .group_by(_d.state)
-        )
+        query = select(_d.state, func.count()).where(_d.group == service.group.name, tables.OPEN).group_by(_d.state)
         async with service.database.read() as tx:
             found = {row[0]: row[1] for row in await tx.execute(query)}
         return [Reading(DEAD_LETTERS, found.get(state, 0), (state,)) for state in (DEAD, PARKED)]

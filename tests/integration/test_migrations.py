@@ -56,3 +56,20 @@ async def test_every_append_only_table_has_its_triggers(migrated):
         found = {(table, name.removeprefix(table)) for table, name in await tx.execute(text(query))}
     assert "audit" in protected
     assert {(table, f"_no_{act}") for table in protected for act in ("update", "delete")} - found == set()
+
+
+async def test_what_each_batch_asks_of_dead_letters_reads_the_open_ones_alone(migrated):
+    explain = "explain query plan" if migrated.sqlite else "explain"
+    async with migrated.write() as tx:
+        if not migrated.sqlite:
+            await tx.execute(text("set local enable_seqscan = off"))
+        query = f"{explain} select distinct topic, key from dead_letter where \"group\" = 'g' and {tables.OPEN.text}"
+        plan = str((await tx.execute(text(query))).all())
+    assert "ix_dead_letter_open" in plan
+    index = (
+        "select sql from sqlite_master where name = :name"
+        if migrated.sqlite
+        else "select indexdef from pg_indexes where indexname = :name"
+    )
+    async with migrated.read() as tx:
+        assert "parked" in (await tx.execute(text(index), {"name": "ix_dead_letter_open"})).scalar_one()
