@@ -5,7 +5,7 @@ Dead letters and audit rows stay: they are closed or archived by people. So does
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Column, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.tables import idempotency, import_file, inbox, outbox
@@ -26,19 +26,36 @@ FILES = timedelta(days=30)
 """An imported file with wrong rows holds personal data; it is kept, sealed, so long for its report."""
 
 
-async def forget_old(tx: AsyncConnection, *, now: datetime) -> None:
-    """Deletes what is older than its period; of an import, the file alone. Facts that are not yet published stay, however old.
+AT_ONCE = 20_000
+"""Rows of a table deleted in one transaction, at most: a county's import of long ago must not hold the database up."""
 
-    So does the last published one: the next position follows from it.
+
+async def forget_old(tx: AsyncConnection, *, now: datetime) -> bool:
+    """Deletes what is older than its period, AT_ONCE rows a table; of an import, the file alone. Answers whether more is due.
+
+    Facts that are not yet published stay, however old. So does the last published one: the next position follows from it.
     """
-    await tx.execute(delete(idempotency).where(idempotency.c.at < now - ANSWERS))
-    await tx.execute(delete(inbox).where(inbox.c.seen_at < now - SEEN))
-    # By position, which has an index: the rows looked at are those that go, and one.
-    position = outbox.c.position
-    first_kept = select(position).where(outbox.c.published_at >= now - PUBLISHED).order_by(position).limit(1)
-    last = select(func.max(position))
-    await tx.execute(
-        delete(outbox).where(position < func.coalesce(first_kept.scalar_subquery(), last.scalar_subquery()))
-    )
+    more = [
+        await _forget_before(tx, idempotency.c.at, now - ANSWERS),
+        await _forget_before(tx, inbox.c.seen_at, now - SEEN),
+        await _forget_published(tx, now - PUBLISHED),
+    ]
     kept = import_file.c.file_sealed.is_not(None) & (import_file.c.at <= now - FILES)
     await tx.execute(update(import_file).where(kept).values(file_sealed=None))
+    return any(more)
+
+
+async def _forget_before(tx: AsyncConnection, at: Column[datetime], before: datetime) -> bool:
+    last = await tx.scalar(select(at).where(at < before).order_by(at).offset(AT_ONCE - 1).limit(1))
+    await tx.execute(delete(at.table).where(at < before if last is None else at <= last))
+    return last is not None
+
+
+async def _forget_published(tx: AsyncConnection, before: datetime) -> bool:
+    """By position, which has an index: the rows looked at are those that go, and one."""
+    position = outbox.c.position
+    first_kept = select(position).where(outbox.c.published_at >= before).order_by(position).limit(1)
+    end = await tx.scalar(first_kept) or await tx.scalar(select(func.max(position))) or 0
+    start = await tx.scalar(select(func.min(position))) or 0
+    await tx.execute(delete(outbox).where(position < min(end, start + AT_ONCE)))
+    return start + AT_ONCE < end

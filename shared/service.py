@@ -238,6 +238,8 @@ class Service:
 
 async def _forget_old(service: Service) -> None:
     """Retention (保留期限) of the kit's own tables."""
-    async with service.work() as work:
-        await in_line(work.tx, "retention")
-        await retention.forget_old(work.tx, now=work.now)
+    more = True
+    while more:
+        async with service.work() as work:
+            await in_line(work.tx, "retention")
+            more = await retention.forget_old(work.tx, now=work.now)

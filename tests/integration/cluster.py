@@ -33,7 +33,7 @@ from tests.servers.kafka import Kafka
 from tests.servers.postgres import Postgres, find_postgres
 
 START_S = 90.0
-STOP_S = 20.0
+STOP_S = 30.0
 """`stop_grace_period` of the file: after that a process is killed."""
 
 LOOK_S = 0.05

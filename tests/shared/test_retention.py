@@ -53,7 +53,7 @@ async def house(tmp_path, database_url):
     async def forget_after(period):
         clock.move_to(clock.now() + period + timedelta(seconds=1))
         async with database.write() as tx:
-            await retention.forget_old(tx, now=clock.now())
+            return await retention.forget_old(tx, now=clock.now())
 
     async def feed(after):
         async with database.read() as tx:
@@ -90,3 +90,16 @@ async def test_facts_that_are_not_published_are_never_forgotten(house):
     await forget_after(retention.PUBLISHED)
     async with database.read() as tx:
         assert (await tx.execute(select(func.count()).select_from(tables.outbox))).scalar_one() == 1
+
+
+async def test_a_long_backlog_goes_in_parts(house, monkeypatch):
+    publish, forget_after, _, database = house
+    monkeypatch.setattr(retention, "AT_ONCE", 4)
+    await publish(11)
+    async with database.write() as tx:
+        seen = [{"group": "g", "event_id": new_id(), "seen_at": START + timedelta(seconds=n)} for n in range(6)]
+        await tx.execute(tables.inbox.insert(), seen)
+    more = [await forget_after(retention.PUBLISHED) for _ in range(3)]
+    async with database.read() as tx:
+        left = [await tx.scalar(select(func.count()).select_from(t)) for t in (tables.outbox, tables.inbox)]
+    assert (more, left) == ([True, True, False], [1, 0])
