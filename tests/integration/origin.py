@@ -42,9 +42,10 @@ def configuration(part: Part, port: int, replicas: Mapping[str, Sequence[int]], 
         "/dev/stdout": f"{folder}/access.log",
         "/dev/stderr": "stderr",
     }
-    for old, new in changes.items():
+    for old in changes:
         assert old in text, f"the origin's configuration has no {old}"
-        text = text.replace(old, new)
+    # In one pass: what stands in the place of one may hold another (a checkout under /tmp).
+    text = re.sub("|".join(map(re.escape, changes)), lambda found: changes[found[0]], text)
     return f"user root;\n{text}" if os.geteuid() == 0 else text
 
 
