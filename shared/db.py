@@ -66,7 +66,8 @@ CHUNK, ARRAY_CHUNK = 500, 5_000
 """Values in one IN list, and in one array of PostgreSQL."""
 
 PLANNED_ANEW = 1_000
-"""More values than these are worth a plan of their own each time, for the rest of their transaction."""
+"""More values than these are worth a plan of their own each time. The statements beside them are not: the checks of foreign keys,
+a statement a row, would be planned a row."""
 
 
 def _json(value: Any) -> str:
@@ -181,13 +182,18 @@ async def chunked(
     wanted = list(dict.fromkeys(values))
     arrays = tx.dialect.name == "postgresql"  # one parameter and one plan, however many they are
     size = ARRAY_CHUNK if arrays else CHUNK
-    if arrays and len(wanted) > PLANNED_ANEW:
-        # A plan kept from when the table was empty reads all of it for each value: minutes instead of a second.
-        await tx.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+    anew = arrays and len(wanted) > PLANNED_ANEW
     for start in range(0, len(wanted), size):
         part = wanted[start : start + size]
         among = column == any_(literal(part, ARRAY(column.type))) if arrays else column.in_(part)
-        for row in (await tx.execute(query.where(among))).mappings():
+        if (
+            anew
+        ):  # a plan kept from when the table was empty reads all of it for each value: minutes instead of a second
+            await tx.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+        rows = (await tx.execute(query.where(among))).mappings()
+        if anew:
+            await tx.exec_driver_sql("SET LOCAL plan_cache_mode TO DEFAULT")
+        for row in rows:
             yield row
         await asyncio.sleep(0)
 

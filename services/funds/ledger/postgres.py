@@ -36,8 +36,9 @@ IN_FLIGHT = 2
 READS = 4
 """Reads of accounts under way at once; the commands that wait for them were taken from the queue."""
 
-WORTHWHILE = 64
-"""Commands that go into one batch rather than being shared out over those in flight: small batches cost more a command."""
+WORTHWHILE = 16
+"""Commands that go into one batch rather than being shared out over those in flight: small batches cost more a command, but one
+batch at a time leaves the server idle while the next is decided (32 callers: 7,000 postings a second instead of 4,100)."""
 
 TURN_S = 0.03
 """After so long a turn is given to a process that waits for it."""
