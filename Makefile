@@ -41,7 +41,7 @@ bench: .venv/ready  ## every figure beside its floor → bench/results.json and 
 chaos: .venv/ready  ## the county's month while everything is killed, 100 times and more → bench/chaos.json, docs/reliability.md (about 8 minutes)
 	@$(BIN)/python -m tests.chaos --kills 100 --seed $(SEED)
 
-soak: .venv/ready  ## the cluster under steady load: does anything grow? → bench/soak.json, docs/reliability.md (about 14 minutes)
+soak: .venv/ready  ## the cluster under steady load: does anything grow? → bench/soak.json, docs/reliability.md (about 24 minutes)
 	@$(BIN)/python -m tests.soak
 
 migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes" (or SERVICE=kit)

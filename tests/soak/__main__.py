@@ -1,4 +1,4 @@
-"""`python -m tests.soak [--minutes 10]`: the soak. Prints what it found, writes bench/soak.json and the section of docs/reliability.md.
+"""`python -m tests.soak [--minutes 20]`: the soak. Prints what it found, writes bench/soak.json and the section of docs/reliability.md.
 
 The county's clock runs 15 days a minute in steps of half a day, so that notices run out, weeks begin and end, nights are scored and
 rows reach the end of their period while it lasts. `--try` writes no file. Ends with 1 when something did not hold.
@@ -30,7 +30,8 @@ from tests.soak.load import PACE_S, Ground, Load
 from tests.soak.watch import Watch
 
 SEED = 1
-MINUTES = 10.0
+MINUTES = 20.0
+"""In ten, one step of an allocator (1.6 MiB) looks like a slope of 14 MiB an hour."""
 WARM_SHARE, WARM_AT_MOST_S = 1 / 3, 180.0
 """Before the measured minutes the same load runs a while, so that pools, caches and tables are as in a running house."""
 

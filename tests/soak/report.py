@@ -11,10 +11,13 @@ from shared.clock import SystemClock
 from tests.soak.judge import FLAT_MIB_AN_HOUR, SERVERS, Check, an_hour, percentiles
 from tests.soak.load import Asked
 from tests.soak.trend import level, trend
-from tests.soak.watch import Series
+from tests.soak.watch import EVERY_S, Series
 
 FILE = ROOT / "bench" / "soak.json"
 PAGE = ROOT / "docs" / "reliability.md"
+SAMPLE_S = 15
+"""The file keeps a sample of memory each so many seconds: a step of an allocator is no slope, and only the samples tell them apart."""
+
 BEGIN, END = "<!-- soak: written by make soak -->", "<!-- soak: end -->"
 
 Found = dict[str, Any]
@@ -45,10 +48,16 @@ def found(
     }
 
 
-def _memory(series: Series) -> dict[str, float]:
+def _memory(series: Series) -> dict[str, Any]:
     first, last = level(series.values)
     slope, margin = an_hour(trend(series.times, series.values))
-    return {"first": round(first, 1), "last": round(last, 1), "slope": round(slope, 1), "margin": round(margin, 1)}
+    return {
+        "first": round(first, 1),
+        "last": round(last, 1),
+        "slope": round(slope, 1),
+        "margin": round(margin, 1),
+        "samples": [round(mib, 1) for mib in series.values[:: round(SAMPLE_S / EVERY_S)]],
+    }
 
 
 def _minutes(asked: Sequence[Asked], begin: float, minutes: int) -> list[dict[str, Any]]:
