@@ -33,6 +33,9 @@ MOVED_CLOCK_SECONDS = 0.05
 
 RETENTION_EVERY_S = 3600.0
 
+AGAIN_S = 10.0
+"""After a job has failed, however seldom it runs otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -209,7 +212,7 @@ class Service:
                 self.log.error("job_failed", job=job.name, error=type(error).__name__, where=place_of(error))
 
     async def _repeat(self, job: Job) -> None:
-        """Runs a job now, then every `every_s` seconds, and at once when a movable clock has moved."""
+        """Runs a job now, then every `every_s` seconds (AGAIN_S after a failure), and at once when a movable clock has moved."""
         loop = asyncio.get_running_loop()
         movable = isinstance(self.clock, MovableClock)
         step = min(MOVED_CLOCK_SECONDS if movable else job.every_s, job.every_s)
@@ -217,8 +220,9 @@ class Service:
             self.name, job.name
         ).set_to_current_time()  # else a job that never ends well would be no alarm
         while True:
-            due, now = loop.time() + job.every_s, self.clock.now()
+            began, now = loop.time(), self.clock.now()
             await self._run(job)
+            due = began + (min(job.every_s, AGAIN_S) if job.name in self._job_failed else job.every_s)
             while loop.time() < due and not (movable and self.clock.now() != now):  # noqa: ASYNC110 - the clock is a file
                 await asyncio.sleep(step)
 

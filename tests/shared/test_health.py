@@ -10,9 +10,10 @@ from sqlalchemy import MetaData
 
 from services import process
 from services.notify.settings import Settings
+from shared import service
 from shared.bus import BusError
 from shared.local_bus import LocalBus
-from shared.service import Job
+from shared.service import Job, Service
 from shared.testing import Running, running, settings_for
 
 
@@ -40,6 +41,25 @@ async def test_a_job_that_fails_is_named_and_the_process_lives(worker: Running) 
     ready = await ask(worker, "readyz")
     assert (ready.status_code, ready.json()["checks"]["jobs"]) == (503, "failing: fails")
     assert (await ask(worker, "livez")).status_code == 200
+
+
+async def test_a_job_that_failed_is_tried_again_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = 0
+
+    async def fails_once(_: Service) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise LookupError
+
+    monkeypatch.setattr(service, "AGAIN_S", 0.0)
+    settings = settings_for(Settings, tmp_path, role="worker")
+    async with running(settings, MetaData(), [], jobs=[Job("hourly", 3600, fails_once)]) as live:
+        async with asyncio.timeout(10):
+            while runs < 2:
+                await asyncio.sleep(0.01)
+        assert (await ask(live, "readyz")).json()["checks"]["jobs"] == "ok"
+    assert runs == 2
 
 
 async def test_a_loop_that_has_ended_is_no_life(worker: Running) -> None:
