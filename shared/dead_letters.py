@@ -26,6 +26,9 @@ LIST_LIMIT = 500
 MAX_ERROR = 500
 """Characters kept of what went wrong."""
 
+MAX_HEADER_BYTES = 40_000
+"""Of a letter on its topic. With the largest body it stays below what a broker takes in one record (1 MiB, keys and lengths too)."""
+
 HIDDEN = frozenset({"ce_actor", "ce_specversion", "ce_dataschema", "content-type"})
 """Headers that `described` leaves out: who acted, and what is the same for all."""
 
@@ -34,6 +37,8 @@ MONEY = "funds."
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d{12}")
 """A UUID, or a division code."""
+
+LEFT_OUT = "left out: too large"
 
 DEAD, PARKED, RETRIED, DISCARDED = "dead", "parked", "retried", "discarded"
 
@@ -184,17 +189,23 @@ async def enter(
 
 
 def _forwarded(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The letter as a row of the outbox: what was received, and in `dlq_…` headers where and why it stopped."""
+    """The letter as a row of the outbox: what was received, and in `dlq_…` headers where and why it stopped.
+
+    Someone with other limits than ours may have sent it: the relay must not stop at what no broker takes back. The table has it whole.
+    """
     headers, body = row["headers"], row["body"]
     why = {f"dlq_{name}": str(row[name]) for name in ("topic", "partition", "offset", "error", "tries", "state")}
-    if len(body) > MAX_MESSAGE_BYTES:  # sent by someone with other limits than ours: the relay must not stop at it
-        body, why["dlq_body"] = b"", "left out: too large"
+    kept = headers
+    if len(body) > MAX_MESSAGE_BYTES:
+        body, why["dlq_body"] = b"", LEFT_OUT
+    if sum(len(name.encode()) + len(value.encode()) for name, value in headers.items()) > MAX_HEADER_BYTES:
+        kept, why["dlq_headers"] = {}, LEFT_OUT
     return {
         "event_id": new_id(),
         "topic": dead_letter_topic(row["topic"], row["group"]),
         "key": row["key"],
         "type": headers.get("ce_type", "")[:100],
-        "headers": {**headers, **why},
+        "headers": {**kept, **why},
         "body": body,
         "division": headers.get("ce_division", "")[:12],
         "recorded_at": row["at"],

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from shared.bus import MAX_MESSAGE_BYTES
+from shared.dead_letters import LEFT_OUT, MAX_HEADER_BYTES
 from shared.events import contracts
 from shared.events.base import REGISTRY, Event
 from shared.settings import Settings
@@ -46,9 +47,10 @@ _DEAD: dict[str, dict[str, Any]] = {
     "dlq_error": {"type": "string", "description": "a class of error or a code, never personal data"},
     "dlq_tries": {"type": "string", "pattern": r"^\d+$"},
     "dlq_state": {"enum": ["dead", "parked"], "description": "parked: it waits behind a dead letter of its key"},
-    "dlq_body": {
-        "const": "left out: too large",
-        "description": f"only when the body was over {MAX_MESSAGE_BYTES} bytes",
+    "dlq_body": {"const": LEFT_OUT, "description": f"only when the body was over {MAX_MESSAGE_BYTES} bytes"},
+    "dlq_headers": {
+        "const": LEFT_OUT,
+        "description": f"only when the original headers were over {MAX_HEADER_BYTES} bytes",
     },
 }
 
@@ -197,7 +199,7 @@ _DEAD_LETTER = {
     "name": "dead_letter",
     "title": "DeadLetter",
     "summary": "An event as it was received, with what became of it. The body may be anything: that may be the trouble.",
-    "headers": _object({**dict.fromkeys(_HEADERS, _TEXT), **_DEAD}, set(_DEAD) - {"dlq_body"}),
+    "headers": _object({**dict.fromkeys(_HEADERS, _TEXT), **_DEAD}, set(_DEAD) - {"dlq_body", "dlq_headers"}),
     "payload": {},
     "bindings": {"kafka": {"key": {"type": "string"}, **BINDING}},
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from consumer_desk import TOWNS, Desk, message, name_of, new_desk, own_kind, run
 from sqlalchemy import delete, select
 
 from shared import tables
-from shared.bus import Bus, Record
+from shared.bus import MAX_MESSAGE_BYTES, Bus, Record
 from shared.clock import SystemClock
 from shared.consumer import KNOWN, PASSED, TAKEN
-from shared.dead_letters import DEAD, PARKED, list_dead
+from shared.dead_letters import DEAD, MAX_HEADER_BYTES, PARKED, list_dead
 from shared.ids import new_id
 from shared.kafka import KafkaBus
 from shared.local_bus import LocalBus
@@ -143,6 +144,23 @@ async def test_a_poison_message_and_what_waits_behind_it_are_published_on_the_de
     assert int(parked.headers["dlq_offset"]) == int(dead.headers["dlq_offset"]) + 1
     assert parked.headers["dlq_partition"] == dead.headers["dlq_partition"]
     assert name_of(parked.value) == "c"
+
+
+async def test_a_letter_as_large_as_a_broker_takes_reaches_its_topic_without_its_headers(desk: Desk) -> None:
+    bad = message("bad", kind=desk.kind)
+    bad.headers.update({"ce_type": "of nobody", "foreign": "x" * (MAX_HEADER_BYTES + 8_000)})
+    bad = replace(bad, value=bytes(MAX_MESSAGE_BYTES))
+    await desk.bus.producer().send([bad])
+    await settle(desk)
+    relay = Relay(desk.database, desk.bus, desk.service)
+    while not await relay.all_out():
+        await relay.publish_once()
+    [dead] = await read(desk, dead_letter_topic(desk.kind.topic, desk.group.name), 1)
+    assert (dead.value, dead.headers["dlq_headers"]) == (bad.value, "left out: too large")
+    assert "foreign" not in dead.headers
+    async with desk.database.read() as tx:
+        [letter] = await list_dead(tx)
+    assert letter.headers == bad.headers
 
 
 async def test_a_letter_that_is_entered_again_is_published_once(desk: Desk) -> None:
