@@ -330,6 +330,12 @@ async def test_a_town_does_not_see_another_towns_import(live: Running) -> None:
         assert (await town.get(path)).status_code == 200
 
 
+async def test_the_report_of_another_towns_import_is_not_given_out(live: Running) -> None:
+    town, other = live.as_(Role.TOWN_OFFICE, division=TOWN), live.as_(Role.TOWN_OFFICE, division=OTHER_TOWN)
+    result = (await _send(town, "households", workbook([home(cause="?")], [person()]))).json()
+    assert [(await who.get(result["report"])).status_code for who in (town, other)] == [200, 404]
+
+
 async def test_who_may_not_import_a_kind_does_not_get_its_report(live: Running, office: Client) -> None:
     result = (await _send(office, "households", workbook([home(cause="?")], [person()]))).json()
     for path in (f"{PATH}/{result['import_id']}", result["report"]):

@@ -52,6 +52,11 @@ class TestVault:
         with pytest.raises(SealBroken):
             VAULT.open(VAULT.seal(NUMBER, column="c", row="1"), column="d", row="1")
 
+    def test_of_all_places_a_value_opens_at_its_own_alone(self):
+        sealed = VAULT.seal(NUMBER, column="c", row="1")
+        places = [(column, row) for column in ("c", "d", "") for row in ("1", "2", "")]
+        assert [place for place in places if _opens(sealed, *place)] == [("c", "1")]
+
     def test_a_changed_value_does_not_open_whichever_character_changes(self):
         sealed = VAULT.seal(NUMBER, column="c", row="1")
         for i, character in enumerate(sealed):
@@ -244,9 +249,9 @@ class TestTestPhones:
         assert not is_test_phone(number)
 
 
-def _opens(sealed: str) -> bool:
+def _opens(sealed: str, column: str = "c", row: str = "1") -> bool:
     try:
-        VAULT.open(sealed, column="c", row="1")
+        VAULT.open(sealed, column=column, row=row)
     except SealBroken:
         return False
     return True

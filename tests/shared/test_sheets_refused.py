@@ -213,6 +213,16 @@ def test_64_columns_are_read_and_65_are_not() -> None:
         assert code_of(build([f"列{i}" for i in range(65)], ["x"] * 65), wide) == "too_many_columns"
 
 
+def test_a_file_is_read_up_to_its_limit_of_rows_and_not_one_row_beyond() -> None:
+    def rows_of(lines: int) -> int | str:
+        try:
+            return len(read("户编号,姓名\n".encode() + "H1,张三\n".encode() * lines, SPEC, Limits(rows=3)).rows)
+        except FileTooLarge as refused:
+            return refused.code
+
+    assert [rows_of(3), rows_of(4)] == [3, "too_many_rows"]
+
+
 def test_100000_rows_are_read_and_100001_are_not() -> None:
     head, row = "户编号,姓名\n".encode(), "H1,张三\n".encode()
     assert len(read(head + row * 100_000, SPEC).rows) == LIMITS.rows == 100_000
