@@ -37,10 +37,10 @@ Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Gate:
-    """Who may pass. `roles` empty means everybody, and `reason` says why."""
+    """Who may pass. `roles` empty means everybody, and `reason` says why. `own`: those of them who act for themselves alone."""
 
-    def __init__(self, roles: frozenset[Role], reason: str = "") -> None:
-        self.roles, self.reason = roles, reason
+    def __init__(self, roles: frozenset[Role], reason: str = "", *, own: frozenset[Role] = frozenset()) -> None:
+        self.roles, self.reason, self.own = roles, reason, own
 
     async def __call__(self) -> None:
         """Nothing: as a dependency a gate marks its route, which asks `admit` before the transaction opens."""
@@ -60,10 +60,13 @@ class Gate:
         return caller
 
 
-def allow(*roles: Role) -> Any:
-    """`dependencies=[allow(Role.PAYER, …)]`: callers with one of these roles may pass. None is implied."""
+def allow(*roles: Role, own: Sequence[Role] = ()) -> Any:
+    """`dependencies=[allow(Role.PAYER, …)]`: callers with one of these roles may pass. None is implied.
+
+    All see and do what lies in their area, those of `own` what is theirs in it: the room holds them to that.
+    """
     assert roles, "name the roles"
-    return Depends(Gate(frozenset(roles)))
+    return Depends(Gate(frozenset((*roles, *own)), own=frozenset(own)))
 
 
 def public(reason: str) -> Any:

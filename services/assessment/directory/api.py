@@ -41,7 +41,7 @@ async def list_cadres(
 
 @router.get("/cadres/{cadre_no}", dependencies=[allow(*READERS)])
 async def show(work: WorkDep, cadre_no: str, response: Response) -> CadreOut:
-    """One cadre."""
+    """One cadre (干部名录)."""
     return _tagged(await service.show(work, cadre_no), response)
 
 

@@ -41,13 +41,13 @@ async def list_facts(
 
 @router.get("/{event_id}", dependencies=[allow(*READERS)])
 async def show(work: WorkDep, event_id: UUID) -> FactOut:
-    """One fact."""
+    """One fact (考核依据)."""
     return await service.show(work, event_id)
 
 
 @router.get("/{event_id}/affected", dependencies=[allow(*WITHDRAWERS)])
 async def affected(work: WorkDep, event_id: UUID) -> AffectedOut:
-    """What would change if this fact were taken away."""
+    """What would change if this fact were taken away (撤销影响)."""
     return await service.affected(work, event_id)
 
 

@@ -38,5 +38,5 @@ async def enter_weight(work: WorkDep, order: WeightIn, match: MatchDep, response
 async def list_weights(
     work: WorkDep, page: PageDep, year: Annotated[int | None, Query(ge=2014, le=2100)] = None
 ) -> Page[WeightOut]:
-    """The weights of the counties of the area, by county and year."""
+    """The weights of the counties of the area (考核权重), by county and year."""
     return await service.list_weights(work, page, year=year)

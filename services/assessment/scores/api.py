@@ -33,13 +33,13 @@ async def run(work: WorkDep, order: RunIn) -> RunOut:
 async def list_runs(
     work: WorkDep, page: PageDep, period: Annotated[str | None, Query(pattern=PERIOD_PATTERN)] = None
 ) -> Page[RunOut]:
-    """The runs of the counties of the area."""
+    """The runs of the counties of the area (计分记录)."""
     return await service.list_runs(work, page, period=period)
 
 
 @router.get("/runs/{run_id}/changes", dependencies=[allow(*READERS)])
 async def list_changes(work: WorkDep, run_id: UUID, page: PageDep) -> Page[ScoreItem]:
-    """Exactly the scores that a run changed."""
+    """Exactly the scores that a run changed (得分变动)."""
     return await service.list_changes(work, run_id, page)
 
 

@@ -37,5 +37,5 @@ async def list_targets(
     year: Annotated[int | None, Query(ge=2014, le=2100)] = None,
     indicator: Annotated[str | None, Query(max_length=40)] = None,
 ) -> Page[TargetOut]:
-    """The planned values of the area, by division and year."""
+    """The planned values of the area (目标任务), by division and year."""
     return await service.list_targets(work, page, year=year, indicator=indicator)

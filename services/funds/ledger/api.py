@@ -47,5 +47,5 @@ async def list_entries(
 
 @router.get("/{seq}", dependencies=[CHECKERS])
 async def show_entry(work: WorkDep, seq: Seq, book: BookQuery = None) -> EntryDetail:
-    """One entry with its postings, approvals, notice, and where it is sealed."""
+    """One entry (分录) with its postings, approvals, notice, and where it is sealed."""
     return await service.show_entry(work, seq, book=book)

@@ -9,11 +9,13 @@ from services.funds.approvals.schemas import DecisionIn, DecisionOut
 from services.funds.orders.api import MoneyDep
 from services.funds.projects import service
 from services.funds.projects.schemas import AllocationIn, AllocationOut, ProjectIn, ProjectOut
-from services.funds.sources.api import READERS
+from services.funds.sources.api import READERS as READERS_OF_FUNDS
 from shared.http import Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
 
 DECIDERS = (Role.REVIEWER, Role.APPROVER)
+READERS = (*READERS_OF_FUNDS, Role.TOWN_OFFICE, Role.LIAISON, Role.VILLAGE_SECRETARY, Role.VILLAGE_COUNCIL)
+"""Liaison and village council follow projects through (XC-004)."""
 
 router = Router(prefix="/funds/v1/projects", tags=["projects"])
 money_router = Router(prefix="/funds/v1/projects", tags=["projects"], money=True)
@@ -25,20 +27,20 @@ async def apply_for_project(work: WorkDep, order: ProjectIn) -> ProjectOut:
     return await service.apply(work, order)
 
 
-@router.get("", dependencies=[allow(*READERS, Role.TOWN_OFFICE)])
+@router.get("", dependencies=[allow(*READERS)])
 async def list_projects(
     work: WorkDep,
     page: PageDep,
     year: Annotated[int | None, Query(ge=2000, le=2100)] = None,
     division: Annotated[str | None, Query(pattern=r"^\d{12}$")] = None,
 ) -> Page[ProjectOut]:
-    """The projects of the caller's area, by number."""
+    """The projects of the caller's area (项目), by number."""
     return await service.list_projects(work, page, year=year, division=division)
 
 
-@router.get("/{project_id}", dependencies=[allow(*READERS, Role.TOWN_OFFICE)])
+@router.get("/{project_id}", dependencies=[allow(*READERS)])
 async def show_project(work: WorkDep, project_id: UUID) -> ProjectOut:
-    """A project: where it stands and where its money is."""
+    """A project (项目): where it stands and where its money is."""
     return await service.show(work, project_id)
 
 

@@ -29,7 +29,7 @@ async def show_log_key(work: WorkDep, request: Request) -> Response:
 
 @router.get("/proofs/{seq}", dependencies=[CHECKERS], response_class=Response)
 async def show_proof(work: WorkDep, seq: Seq, book: BookQuery = None) -> Response:
-    """The inclusion proof of an entry, c2sp.org/tlog-proof@v1."""
+    """The inclusion proof of an entry (存证证明), c2sp.org/tlog-proof@v1."""
     return Response(await service.prove(work, seq, book=book), media_type=TEXT)
 
 
@@ -40,7 +40,7 @@ async def show_consistency(
     new: Annotated[int, Query(alias="to", ge=1, le=MAX_SEQ)],
     book: BookQuery = None,
 ) -> ConsistencyOut:
-    """That the log of `to` entries continues the log of `from` entries."""
+    """That the log of `to` entries (一致性证明) continues the log of `from` entries."""
     return await service.prove_consistency(work, old, new, book=book)
 
 

@@ -19,10 +19,27 @@ from services.funds.publicity.schemas import (
 from shared.http import Page, PageDep, Router, WorkDep, allow
 from shared.roles import Role
 
-POSTERS = (Role.POVERTY_OFFICE, Role.FINANCE, Role.TOWN_OFFICE, Role.VILLAGE_CLERK, Role.APPLICANT)
+POSTERS = (
+    Role.POVERTY_OFFICE,
+    Role.FINANCE,
+    Role.TOWN_OFFICE,
+    Role.VILLAGE_SECRETARY,
+    Role.VILLAGE_CLERK,
+    Role.APPLICANT,
+)
 ANSWERERS = (Role.POVERTY_OFFICE, Role.FINANCE, Role.TOWN_OFFICE, Role.DISCIPLINE)
-OBJECTION_READERS = (*ANSWERERS, Role.AUDITOR, Role.SUPERVISOR, Role.APPROVER, Role.PAYER, Role.COUNTY_ADMIN)
+OBJECTION_READERS = (
+    *ANSWERERS,
+    Role.VILLAGE_COUNCIL,
+    Role.AUDITOR,
+    Role.SUPERVISOR,
+    Role.APPROVER,
+    Role.PAYER,
+    Role.RELEASER,
+    Role.COUNTY_ADMIN,
+)
 EVERYBODY = tuple(Role)
+OBJECTORS = tuple(role for role in Role if role is not Role.AUDITOR)
 """What hangs on the board is for all who have a token; what objections say is not."""
 
 router = Router(prefix="/funds/v1/notices", tags=["publicity"])
@@ -38,23 +55,23 @@ async def post_notice(work: WorkDep, order: NoticeIn) -> NoticeOut:
 async def list_notices(
     work: WorkDep, page: PageDep, subject: Annotated[str | None, Query(pattern=SUBJECT)] = None
 ) -> Page[NoticeOut]:
-    """The notices of the caller's area."""
+    """The notices of the caller's area (公示)."""
     return await service.list_notices(work, page, subject=subject)
 
 
 @router.get("/{notice_id}", dependencies=[allow(*EVERYBODY)])
 async def show_notice(work: WorkDep, notice_id: UUID) -> NoticeOut:
-    """A notice and the days it has left."""
+    """A notice (公示) and the days it has left."""
     return await service.show_notice(work, notice_id)
 
 
 @router.get("/{notice_id}/lines", dependencies=[allow(*EVERYBODY)])
 async def list_lines(work: WorkDep, page: PageDep, notice_id: UUID) -> Page[LineOut]:
-    """The published payment list, names masked."""
+    """The published payment list (公示名单), names masked."""
     return await service.list_lines(work, notice_id, page)
 
 
-@router.post("/{notice_id}/objections", status_code=201, dependencies=[allow(*EVERYBODY)])
+@router.post("/{notice_id}/objections", status_code=201, dependencies=[allow(*OBJECTORS)])
 async def raise_objection(work: WorkDep, notice_id: UUID, order: ObjectionIn) -> ObjectionOut:
     """Object to what a notice says (异议), for oneself or for a villager."""
     return await service.raise_objection(work, notice_id, order)
@@ -62,7 +79,7 @@ async def raise_objection(work: WorkDep, notice_id: UUID, order: ObjectionIn) ->
 
 @router.get("/{notice_id}/objections", dependencies=[allow(*OBJECTION_READERS)])
 async def list_objections(work: WorkDep, page: PageDep, notice_id: UUID) -> Page[ObjectionWords]:
-    """The objections to a notice and their answers, in the order raised."""
+    """The objections to a notice (异议) and their answers, in the order raised."""
     return await service.list_objections(work, notice_id, page)
 
 

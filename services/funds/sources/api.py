@@ -20,6 +20,7 @@ READERS = (
     Role.REVIEWER,
     Role.APPROVER,
     Role.PAYER,
+    Role.RELEASER,
     Role.AUDITOR,
     Role.DISCIPLINE,
     Role.SUPERVISOR,
@@ -44,13 +45,13 @@ async def list_sources(
     year: Annotated[int | None, Query(ge=2000, le=2100)] = None,
     level: FundLevel | None = None,
 ) -> Page[SourceOut]:
-    """The funds of the caller's area, by number."""
+    """The funds (资金来源) of the caller's area, by number."""
     return await service.list_sources(work, page, year=year, level=level)
 
 
 @router.get("/{source_id}", dependencies=[allow(*READERS)], response_model=SourceOut)
 async def show_source(glance: GlanceDep, source_id: UUID) -> Response:
-    """A fund with what it received, allocated, paid and has left."""
+    """A fund (资金来源) with what it received, allocated, paid and has left."""
     return Response(orjson.dumps(await service.look(glance, source_id)), media_type="application/json")
 
 

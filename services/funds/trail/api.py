@@ -22,6 +22,8 @@ WATCHERS = allow(
     Role.COUNTY_LEADER,
     Role.TOWN_CHIEF,
     Role.TOWN_OFFICE,
+    Role.LIAISON,
+    Role.VILLAGE_COUNCIL,
 )
 HouseholdNo = Annotated[str, Path(min_length=1, max_length=32)]
 
@@ -30,19 +32,19 @@ router = Router(prefix="/funds/v1/trail", tags=["trail"])
 
 @router.get("/funds/{source_id}", dependencies=[WATCHERS], response_model=FundTrail)
 async def trail_of_fund(glance: GlanceDep, page: PageDep, source_id: UUID) -> Response:
-    """From a fund to its projects."""
+    """From a fund to its projects (追溯)."""
     return _json(await service.fund(glance, source_id, page))
 
 
 @router.get("/funds/{source_id}/projects/{project_id}", dependencies=[WATCHERS], response_model=ProjectTrail)
 async def trail_of_project(glance: GlanceDep, page: PageDep, source_id: UUID, project_id: UUID) -> Response:
-    """From a project to its tranches, one fund's money."""
+    """From a project to its tranches (追溯), one fund's money."""
     return _json(await service.project(glance, source_id, project_id, page))
 
 
 @router.get("/funds/{source_id}/tranches/{tranche_id}", dependencies=[WATCHERS], response_model=TrancheTrail)
 async def trail_of_tranche(glance: GlanceDep, page: PageDep, source_id: UUID, tranche_id: UUID) -> Response:
-    """From a tranche to its households, one fund's money."""
+    """From a tranche to its households (追溯), one fund's money."""
     return _json(await service.tranche(glance, source_id, tranche_id, page))
 
 
@@ -54,13 +56,13 @@ async def bundle_of_fund(work: WorkDep, source_id: UUID) -> Response:
 
 @router.get("/households/{household_no}", dependencies=[WATCHERS], response_model=HouseholdTrail)
 async def trail_of_household(glance: GlanceDep, page: PageDep, household_no: HouseholdNo) -> Response:
-    """From a household up to the funds it was paid from."""
+    """From a household up to the funds it was paid from (追溯)."""
     return _json(await service.household(glance, household_no, page))
 
 
 @router.get("/households/{household_no}/bundle", dependencies=[CHECKERS], response_class=Response)
 async def bundle_of_household(work: WorkDep, household_no: HouseholdNo) -> Response:
-    """The proofs of what a household was paid, up to the receipts of the funds."""
+    """The proofs of what a household was paid (存证包), up to the receipts of the funds."""
     return as_zip(await service.household_bundle(work, household_no))
 
 

@@ -4,8 +4,7 @@ from uuid import UUID
 
 from services.funds.approvals.schemas import DecisionIn, DecisionOut
 from services.funds.orders.api import MoneyDep
-from services.funds.projects.api import DECIDERS
-from services.funds.sources.api import READERS
+from services.funds.projects.api import DECIDERS, READERS
 from services.funds.tranches import service
 from services.funds.tranches.schemas import LineOut, MovedOut, TrancheIn, TrancheOut, VoidIn
 from shared.http import Page, PageDep, Router, WorkDep, allow
@@ -21,21 +20,21 @@ async def apply_for_tranche(work: WorkDep, project_id: UUID, order: TrancheIn) -
     return await service.apply(work, project_id, order)
 
 
-@router.get("/tranches", dependencies=[allow(*READERS, Role.TOWN_OFFICE)])
+@router.get("/tranches", dependencies=[allow(*READERS)])
 async def list_tranches(work: WorkDep, page: PageDep, project_id: UUID | None = None) -> Page[TrancheOut]:
-    """The tranches of the caller's area, by number."""
+    """The tranches of the caller's area (拨付批次), by number."""
     return await service.list_tranches(work, page, project_id=project_id)
 
 
-@router.get("/tranches/{tranche_id}", dependencies=[allow(*READERS, Role.TOWN_OFFICE)])
+@router.get("/tranches/{tranche_id}", dependencies=[allow(*READERS)])
 async def show_tranche(work: WorkDep, tranche_id: UUID) -> TrancheOut:
-    """A tranche: its decisions, its publicity, its money."""
+    """A tranche (拨付批次): its decisions, its publicity, its money."""
     return await service.show(work, tranche_id)
 
 
-@router.get("/tranches/{tranche_id}/lines", dependencies=[allow(*READERS, Role.TOWN_OFFICE)])
+@router.get("/tranches/{tranche_id}/lines", dependencies=[allow(*READERS)])
 async def list_lines(work: WorkDep, page: PageDep, tranche_id: UUID) -> Page[LineOut]:
-    """The households of a tranche and their shares."""
+    """The households of a tranche (拨付名单) and their shares."""
     return await service.list_lines(work, tranche_id, page)
 
 

@@ -26,19 +26,19 @@ async def enter(work: WorkDep, order: BriefIn, response: Response) -> BriefOut:
 async def list_briefs(
     work: WorkDep, page: PageDep, week: Annotated[str | None, Query(pattern=WEEK_PATTERN)] = None
 ) -> Page[BriefOut]:
-    """Briefs, by week and county."""
+    """Briefs (本周重点工作), by week and county."""
     return await service.list_briefs(work, page, week=week)
 
 
 @router.get("/{brief_id}", dependencies=[allow(*OFFICE, Role.SUPERVISOR)])
 async def show(work: WorkDep, brief_id: UUID, response: Response) -> BriefOut:
-    """One brief, with the message as it will be sent."""
+    """One brief (本周重点工作), with the message as it will be sent."""
     return _tagged(await service.show(work, brief_id), response)
 
 
 @router.put("/{brief_id}", dependencies=[allow(*OFFICE)])
 async def correct(work: WorkDep, brief_id: UUID, change: BriefChange, match: MatchDep, response: Response) -> BriefOut:
-    """Correct the tasks, while no prompt carries them yet."""
+    """Correct the tasks (更正重点工作), while no prompt carries them yet."""
     return _tagged(await service.correct(work, brief_id, change, match), response)
 
 

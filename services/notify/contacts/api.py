@@ -12,7 +12,7 @@ router = Router(prefix="/notify/v1", tags=["contacts"])
 
 @router.get("/contacts", dependencies=[allow(*OFFICE, Role.TOWN_OFFICE)])
 async def list_recipients(work: WorkDep, page: PageDep) -> Page[RecipientOut]:
-    """Who holds which post today and how he is reached; numbers are masked."""
+    """Who holds which post today and how he is reached (收信人); numbers are masked."""
     return await service.list_recipients(work, page)
 
 

@@ -31,7 +31,7 @@ async def list_prompts(
 
 @router.get("/prompts/{prompt_id}", dependencies=[allow(*OFFICE, Role.TOWN_OFFICE, Role.SUPERVISOR)])
 async def show(work: WorkDep, prompt_id: UUID) -> PromptOut:
-    """One prompt."""
+    """One prompt (短信提示)."""
     return await service.show(work, prompt_id)
 
 

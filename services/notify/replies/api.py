@@ -30,11 +30,11 @@ async def list_inbound(
     kind: Annotated[InboundKind | None, Query()] = None,
     week: Annotated[str | None, Query(pattern=WEEK_PATTERN)] = None,
 ) -> Page[InboundRow]:
-    """Inbound messages, those of unknown numbers among them."""
+    """Inbound messages (上行短信), those of unknown numbers among them."""
     return await service.list_inbound(work, page, kind=kind, week=week)
 
 
-@router.post("/reports", status_code=201, dependencies=[allow(Role.BACKEND, Role.POVERTY_OFFICE, *CHIEFS)])
+@router.post("/reports", status_code=201, dependencies=[allow(Role.BACKEND, Role.POVERTY_OFFICE, own=CHIEFS)])
 async def report(work: WorkDep, order: ReportIn) -> ReportTaken:
     """Report on the week (每周报告)."""
     return await service.report(work, order)
@@ -44,5 +44,5 @@ async def report(work: WorkDep, order: ReportIn) -> ReportTaken:
 async def list_reports(
     work: WorkDep, page: PageDep, week: Annotated[str, Query(pattern=WEEK_PATTERN)]
 ) -> Page[ReportOut]:
-    """Reports on a week."""
+    """Reports on a week (每周报告)."""
     return await service.list_reports(work, page, week=week)

@@ -26,7 +26,7 @@ router = Router(prefix="/notify/v1/weeks", tags=["weeks"])
 
 @router.get("/{week}", dependencies=[allow(*READERS)])
 async def show(work: WorkDep, week: Week) -> WeekOut:
-    """How a week went: due, sent, replied, on time, reminded, missing, and a reason for every prompt not sent."""
+    """How a week went (每周汇总): due, sent, replied, on time, reminded, missing, and a reason for every prompt not sent."""
     return await service.show(work, week)
 
 
@@ -34,5 +34,5 @@ async def show(work: WorkDep, week: Week) -> WeekOut:
 async def list_people(
     work: WorkDep, week: Week, page: PageDep, reported: Annotated[bool | None, Query()] = None
 ) -> Page[WeekRecipientOut]:
-    """The week person by person; `reported=false` lists who is missing."""
+    """The week person by person (每周名单); `reported=false` lists who is missing."""
     return await service.list_people(work, week, page, reported=reported)

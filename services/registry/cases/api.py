@@ -25,6 +25,7 @@ from shared.roles import Role
 router = Router(prefix="/registry/v1/cases", tags=["cases"])
 
 ACTORS = (
+    Role.VILLAGE_SECRETARY,
     Role.VILLAGE_CLERK,
     Role.FIRST_SECRETARY,
     Role.TEAM_MEMBER,
@@ -45,10 +46,20 @@ READERS = (
     Role.DISCIPLINE,
     Role.TOWN_CHIEF,
     Role.COUNTY_LEADER,
+    Role.LIAISON,
+    Role.VILLAGE_COUNCIL,
     Role.BACKEND,
 )
 
-OBJECTORS = (*ACTORS, Role.SUPERVISOR, Role.DISCIPLINE, Role.COUNTY_ADMIN, Role.BACKEND)
+OBJECTORS = (
+    *ACTORS,
+    Role.LIAISON,
+    Role.VILLAGE_COUNCIL,
+    Role.SUPERVISOR,
+    Role.DISCIPLINE,
+    Role.COUNTY_ADMIN,
+    Role.BACKEND,
+)
 """Who may record an objection: of the villagers who speak to them, or their own."""
 
 Division = Annotated[str | None, Query(pattern=r"^\d{12}$")]
@@ -71,13 +82,13 @@ async def list_cases(
     division: Division = None,
     household_id: UUID | None = None,
 ) -> Page[CaseItem]:
-    """The cases of the caller's area, by case number."""
+    """The cases of the caller's area (个案), by case number."""
     return await service.list_cases(work, page, kind=kind, state=state, division=division, household_id=household_id)
 
 
 @router.get("/{case_id}", dependencies=[allow(*READERS)])
 async def show_case(work: WorkDep, case_id: UUID, response: Response) -> CaseOut:
-    """A case: its steps, what it waits for, by whom, and how many days are left."""
+    """A case (个案): its steps, what it waits for, by whom, and how many days are left."""
     case = await service.show_case(work, case_id)
     response.headers["etag"] = etag(case.version)
     return case
@@ -99,7 +110,7 @@ async def post_notice(work: WorkDep, case_id: UUID, order: NoticeIn, match: Matc
 
 @router.get("/{case_id}/notices", dependencies=[allow(*READERS)])
 async def list_notices(work: WorkDep, case_id: UUID) -> list[NoticeOut]:
-    """The notices of a case as they hung on the board."""
+    """The notices of a case (公示、公告) as they hung on the board."""
     return await service.list_notices(work, case_id)
 
 

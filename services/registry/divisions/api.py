@@ -28,5 +28,5 @@ async def list_divisions(
 
 @router.get("/{code}", dependencies=[allow(*Role)])
 async def show_division(work: WorkDep, code: Code) -> DivisionOut:
-    """One division."""
+    """One division (行政区划)."""
     return await service.show(work, code)

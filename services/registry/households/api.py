@@ -35,6 +35,8 @@ READERS = (
     Role.COUNTY_LEADER,
     Role.TOWN_CHIEF,
     Role.TOWN_OFFICE,
+    Role.LIAISON,
+    Role.VILLAGE_SECRETARY,
     Role.VILLAGE_CLERK,
     Role.FIRST_SECRETARY,
     Role.TEAM_MEMBER,

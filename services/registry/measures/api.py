@@ -16,7 +16,10 @@ WRITERS = (Role.POVERTY_OFFICE, Role.TOWN_OFFICE, Role.COUNTY_ADMIN)
 READERS = (
     *WRITERS,
     Role.STATISTICS,
+    Role.LIAISON,
+    Role.VILLAGE_SECRETARY,
     Role.VILLAGE_CLERK,
+    Role.VILLAGE_COUNCIL,
     Role.FIRST_SECRETARY,
     Role.TEAM_MEMBER,
     Role.PAIRED_CADRE,
@@ -50,7 +53,7 @@ async def list_measures(
     year: Annotated[int | None, Query(ge=1900, le=2100)] = None,
     division: Annotated[str | None, Query(pattern=r"^\d{12}$")] = None,
 ) -> Page[MeasureOut]:
-    """The measures of the caller's area by household number, ended ones included."""
+    """The measures of the caller's area (帮扶措施) by household number, ended ones included."""
     return await service.list_measures(
         work, page, household_id=household_id, pathway=pathway, scope=scope, year=year, division=division
     )
@@ -58,6 +61,7 @@ async def list_measures(
 
 @router.get("/{measure_id}", dependencies=[allow(*READERS)])
 async def show_measure(work: WorkDep, measure_id: UUID, response: Response) -> MeasureOut:
+    """One measure (帮扶措施)."""
     measure = await service.show_measure(work, measure_id)
     response.headers["etag"] = etag(measure.version)
     return measure

@@ -30,5 +30,5 @@ async def count_pathways(
 async def count_households(
     work: WorkDep, level: Literal["county", "town", "village"] = "town", division: Division = None
 ) -> HouseholdsOut:
-    """Households and people of the caller's area by division and status."""
+    """Households and people of the caller's area (户数、人数) by division and status."""
     return await service.count_households(work, level=Level(level), division=division)

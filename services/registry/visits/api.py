@@ -17,6 +17,8 @@ VISITORS = (
     Role.FIRST_SECRETARY,
     Role.TEAM_MEMBER,
     Role.PAIRED_CADRE,
+    Role.LIAISON,
+    Role.VILLAGE_SECRETARY,
     Role.VILLAGE_CLERK,
     Role.TOWN_OFFICE,
     Role.POVERTY_OFFICE,
@@ -43,7 +45,7 @@ async def record_visit(work: WorkDep, order: VisitIn) -> VisitOut:
 
 @router.post("/batch", dependencies=[allow(*VISITORS)])
 async def record_batch(work: WorkDep, order: BatchIn) -> BatchOut:
-    """Records what a phone has gathered: a result for each item, in their order."""
+    """Records what a phone has gathered (批量走访): a result for each item, in their order."""
     return await service.record_batch(work, order)
 
 
@@ -57,7 +59,7 @@ async def list_visits(
     since: date | None = None,
     until: date | None = None,
 ) -> Page[VisitOut]:
-    """The visits to the caller's area by day; `since` and `until` are included."""
+    """The visits to the caller's area (走访记录) by day; `since` and `until` are included."""
     return await service.list_visits(
         work, page, household_id=household_id, cadre_no=cadre_no, division=division, since=since, until=until
     )
@@ -65,4 +67,5 @@ async def list_visits(
 
 @router.get("/{visit_id}", dependencies=[allow(*READERS)])
 async def show_visit(work: WorkDep, visit_id: UUID) -> VisitOut:
+    """One visit (走访记录)."""
     return await service.show_visit(work, visit_id)
