@@ -82,15 +82,32 @@ TITLES = {
 """Who they are in life. Source of the roles: XC-004; applicant to releaser are the money chain's; backend and privacy are ours."""
 
 
+FOR = " for "
+"""Between who acts and whom he stands in for (代理): "wang for li". No token's subject holds it."""
+
+
+def persons_of(actor: str) -> frozenset[str]:
+    """Who stands behind an act as it is on record: "wang for li" are two people of one side."""
+    return frozenset(actor.split(FOR))
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated person or machine. `subject` is who, `client` is through which program (idempotency is per client)."""
+    """An authenticated person or machine. `subject` is who, `client` is through which program (idempotency is per client).
+
+    Who stands in for somebody under a mandate (shared/mandates.py) has both names in `subject`, as all records show it.
+    """
 
     subject: str
     client: str
     roles: frozenset[Role]
     divisions: tuple[str, ...]
     area: Area
+
+    @property
+    def persons(self) -> frozenset[str]:
+        """Who he is when it counts that another has done something: himself, and whom he stands in for."""
+        return persons_of(self.subject)
 
     def has(self, *roles: Role) -> bool:
         return not self.roles.isdisjoint(roles)
