@@ -3,8 +3,10 @@
 Beside a private key may lie its public half, for processes that have no business with the private one.
 """
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -37,12 +39,54 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
     return _read(path)
 
 
+def replace(path: Path, content: bytes) -> None:
+    """Writes a secret file anew (mode 0600): whoever reads meanwhile reads the old content or the new one, whole."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
 def public(path: Path, content: bytes) -> None:
     """Writes the public half of a secret beside it, for processes that only check; everybody may read it."""
+    replace(path, content, mode=0o644)
+
+
+def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Puts a new file in the place of another, whole: whoever reads meanwhile gets the one or the other."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.write_bytes(content)
-    fresh.chmod(0o644)
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, mode)  # whatever the umask takes away
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
     fresh.replace(path)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Whoever reads a file of this folder to write it anew does so alone; others wait."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def mark(path: Path) -> tuple[int, int] | None:
+    """Changes whenever the file was replaced; None when it is not there. Asking costs a hundredth of reading."""
+    try:
+        file = os.stat(path)
+    except OSError:
+        return None
+    return file.st_mtime_ns, file.st_ino
 
 
 def _read(path: Path) -> bytes:
