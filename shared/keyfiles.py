@@ -39,23 +39,13 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
     return _read(path)
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Writes a secret file anew (mode 0600): whoever reads meanwhile reads the old content or the new one, whole."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-
-
 def public(path: Path, content: bytes) -> None:
     """Writes the public half of a secret beside it, for processes that only check; everybody may read it."""
     replace(path, content, mode=0o644)
 
 
 def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Puts a new file in the place of another, whole: whoever reads meanwhile gets the one or the other."""
+    """Writes a file anew, a secret one by default: whoever reads meanwhile reads the old content or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
