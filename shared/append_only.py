@@ -6,36 +6,42 @@ Who owns the database can still go around them (drop a trigger; INSERT OR REPLAC
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import DDL, Table, event
 
 DIALECTS = ("sqlite", "postgresql")
 
 
-def protect(table: Table, *, but: str = "") -> None:
-    """Makes a table append-only (只增不改). `but` names the one column that may be updated."""
+def protect(table: Table, *, but: str = "", kept: timedelta | None = None) -> None:
+    """Makes a table append-only (只增不改). `but` names the one column that may be updated.
+
+    `kept`: rows whose `at` is older than this by the database's own clock may be deleted.
+    """
     table.info["append_only"] = True
     columns = [column.name for column in table.columns if column.name != but]
     for dialect in DIALECTS:
-        for statement in ddl(dialect, table.name, columns):
+        for statement in ddl(dialect, table.name, columns, kept=kept):
             escaped = statement.replace("%", "%%")
             event.listen(table, "after_create", DDL(escaped).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
 
 
-def ddl(dialect: str, table: str, columns: Sequence[str]) -> list[str]:
-    """The triggers that refuse every DELETE, and every UPDATE of these columns."""
+def ddl(dialect: str, table: str, columns: Sequence[str], *, kept: timedelta | None = None) -> list[str]:
+    """The triggers that refuse every DELETE (with `kept`: of a younger row), and every UPDATE of these columns."""
     message, listed = f"{table} is append-only", ", ".join(f'"{name}"' for name in columns)
     if dialect == "sqlite":
         refuse = f"begin select raise(abort, '{message}'); end"
+        young = f"when old.at > strftime('%Y-%m-%dT%H:%M:%f', 'now', '-{kept.days} days') " if kept else ""
         return [
-            f"create trigger {table}_no_delete before delete on {table} {refuse}",
+            f"create trigger {table}_no_delete before delete on {table} {young}{refuse}",
             f"create trigger {table}_no_update before update of {listed} on {table} {refuse}",
         ]
     function = f"{table}_append_only"
+    young = f"when (old.at > now() - interval '{kept.days} days') " if kept else ""
     return [
         f"create or replace function {function}() returns trigger language plpgsql as "
         f"$$ begin raise exception '{message}'; end $$",
-        f"create trigger {table}_no_delete before delete on {table} for each row execute function {function}()",
+        f"create trigger {table}_no_delete before delete on {table} for each row {young}execute function {function}()",
         f"create trigger {table}_no_truncate before truncate on {table} execute function {function}()",
         f"create trigger {table}_no_update before update of {listed} on {table} for each row execute function {function}()",
     ]

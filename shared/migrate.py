@@ -6,6 +6,7 @@ Each database has two lines of migrations: the kit's (shared/migrations, the sam
 
 import asyncio
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,10 +154,10 @@ def new_revision(name: str, message: str) -> None:
     asyncio.run(write())
 
 
-def append_only(*names: str, but: str = "") -> None:
+def append_only(*names: str, but: str = "", kept: timedelta | None = None) -> None:
     """In a migration: the triggers of append-only tables (shared/append_only.py)."""
     bind = op.get_bind()
     for name in names:
         columns = [column["name"] for column in inspect(bind).get_columns(name) if column["name"] != but]
-        for statement in ddl(bind.dialect.name, name, columns):
+        for statement in ddl(bind.dialect.name, name, columns, kept=kept):
             op.execute(statement)

@@ -1,6 +1,21 @@
 """The kit's own tables. Each service's database holds its own copy of them."""
 
-from sqlalchemy import Boolean, Column, Index, Integer, LargeBinary, String, Table, Text, UniqueConstraint, Uuid, text
+from datetime import timedelta
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Date,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 
 from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, new_metadata
@@ -124,3 +139,47 @@ Index(
     postgresql_where=import_file.c.file_sealed.is_not(None),
 )
 protect(audit)
+
+# What each service knows of the mandates that the registry gives (shared/mandates.py): a row for each who holds one.
+mandate = Table(
+    "mandate",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("holder", String(100), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("absent", String(100)),
+    Column("roles", Json, nullable=False),
+    Column("divisions", Json, nullable=False),
+    Column("since", Date, nullable=False),
+    Column("until", Date, nullable=False),
+    Column("ended_at", Instant),
+    Column("version", Integer, nullable=False),
+)
+Index("ix_mandate_holder", mandate.c.holder, mandate.c.until)
+
+LOOKS_KEPT = timedelta(days=1096)
+"""Three years; ours. The triggers of `look` let nobody delete a younger row."""
+
+# Who looked at what (shared/seen). How often somebody looks is no part of what happened, so a canonical dump leaves it out.
+look = Table(
+    "look",
+    metadata,
+    Column("id", BigId, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("client", String(100), nullable=False),
+    Column("action", String(200), nullable=False),
+    Column("objects", Json, nullable=False),
+    Column("filters", Json, nullable=False),
+    Column("household", Uuid),
+    Column("person", Uuid),
+    Column("division", DivisionCode, nullable=False),
+    Column("mandate", Uuid),
+    Column("reason", Text),
+    info={"volatile": True},
+)
+Index("ix_look_at", look.c.at)
+Index("ix_look_actor", look.c.actor, look.c.id)
+Index("ix_look_household", look.c.household, look.c.id)
+Index("ix_look_person", look.c.person, look.c.id)
+protect(look, kept=LOOKS_KEPT)
