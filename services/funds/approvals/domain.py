@@ -1,5 +1,6 @@
 """The control chain (审批链): which act comes next on an object, who may do it, and that nobody does two that exclude each other."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -7,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from services.funds.ledger.domain import canonical, instant_text
 from shared.errors import Forbidden, Refusal
 from shared.roles import Caller, Role
 from shared.scope import Level, at_level
@@ -55,13 +57,31 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A recorded act: who, when (business date), with which verdict."""
+    """A recorded act: who, when (business date), with which verdict; and the digest of all that was recorded of it."""
 
     id: UUID
     act: str
     verdict: Verdict
     decider: str
     decided_on: date
+    digest: str = ""
+
+
+def digest_of(row: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of a decision's whole row, written canonically: an entry that it opened the door to binds it for good."""
+    said = {
+        "id": str(row["id"]),
+        "subject": row["subject"],
+        "division": row["division"],
+        "place": row["place"],
+        "act": row["act"],
+        "verdict": row["verdict"],
+        "decider": row["decider"],
+        "reason": row["reason"],
+        "decided_on": row["decided_on"].isoformat(),
+        "decided_at": instant_text(row["decided_at"]),
+    }
+    return hashlib.sha256(canonical(said)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

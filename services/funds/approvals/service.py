@@ -90,6 +90,7 @@ def said(decisions: Sequence[Decision]) -> list[dict[str, str]]:
             "verdict": d.verdict.value,
             "decider": d.decider,
             "decided_on": d.decided_on.isoformat(),
+            "digest": d.digest,
         }
         for d in decisions
     ]

@@ -18,6 +18,9 @@ from shared.errors import Refusal
 from shared.money import MAX_FEN, yuan
 from shared.scope import is_division
 
+VERSION = 2
+"""Of an entry's body. 2: approvals, notice and objections carry the digests of their rows (docs/decisions/0024)."""
+
 MAX_POSTINGS = 20_000
 """Postings of one entry: a tranche to every poor household of a county, from several funds, is one entry."""
 
@@ -126,7 +129,7 @@ class Command:
         if self.approvals or self.notice or self.details:  # all the rest is checked text and numbers
             _canonical_only((self.approvals, self.notice, self.details))
         said = {
-            "version": 1,
+            "version": VERSION,
             "book": self.book,
             "kind": self.kind,
             "ref": self.ref,

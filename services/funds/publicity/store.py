@@ -130,6 +130,12 @@ async def add_objection(tx: AsyncConnection, row: dict[str, Any]) -> None:
     await tx.execute(insert(objection).values({**row, "number": number.scalar_subquery()}))
 
 
+async def all_objections(tx: AsyncConnection, notice_id: UUID, area: Area) -> list[dict[str, Any]]:
+    """Every objection to a notice of the area, in the order raised: what its payment binds."""
+    query = _objections(notice_id, area).order_by(objection.c.number)
+    return [dict(row) for row in (await tx.execute(query)).mappings()]
+
+
 def _objections(notice_id: UUID, area: Area) -> Select[Any]:
     return (
         select(objection)

@@ -17,7 +17,7 @@ from services.funds.projects import service as projects
 from services.funds.projects import store as project_store
 from services.funds.projects.domain import subject_of as project_subject
 from services.funds.publicity import store as publicity
-from services.funds.publicity.domain import Notice
+from services.funds.publicity.domain import NOTICE_BOUND, OBJECTION_BOUND, Notice, record_of
 from services.funds.tranches import domain, store
 from services.funds.tranches.domain import Basis, Claim
 from services.funds.tranches.schemas import (
@@ -183,6 +183,7 @@ async def pay(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
     accounts = await payees.current(work.tx, [line.household_no for line in lines], work.area)
     found = await publicity.notice_of(work.tx, subject_of(tranche_id), work.area)
     notice = publicity.as_notice(found) if found else None
+    objections = await publicity.all_objections(work.tx, found["id"], work.area) if found else []
     decisions = await approvals.taken(work, subject_of(tranche_id))
 
     def compose() -> Command:
@@ -194,7 +195,7 @@ async def pay(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
             store.paid_once(tranche["tranche_no"]),
             domain.payment_postings(tranche["tranche_no"], tranche["division"], tranche["funds"], lines),
             decided=approvals.said(decisions),
-            notice=_notice_said(notice),
+            notice=_notice_said(found, objections) if found else None,
             payees=domain.payees_said(lines, accounts),
         )
 
@@ -317,9 +318,8 @@ def _command(
     )
 
 
-def _notice_said(notice: Notice | None) -> dict[str, Any] | None:
-    if notice is None:
-        return None
+def _notice_said(row: dict[str, Any], objections: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    notice = publicity.as_notice(row)
     return {
         "id": str(notice.id),
         "posted_on": notice.posted_on.isoformat(),
@@ -327,6 +327,8 @@ def _notice_said(notice: Notice | None) -> dict[str, Any] | None:
         "ends_on": notice.ends_on.isoformat(),
         "digest": notice.digest,
         "open_objections": notice.open_objections,
+        "record": record_of(row, NOTICE_BOUND),
+        "objections": [record_of(objection, OBJECTION_BOUND) for objection in objections],
     }
 
 
