@@ -24,6 +24,7 @@ from shared.events.base import Envelope
 from shared.events.registry import HouseholdRecorded
 from shared.ids import new_id
 from shared.kafka import KafkaBus
+from shared.keyring import Ring
 from shared.pii import Vault
 from shared.policy import PolicyBook
 from shared.work import SYSTEM, Work
@@ -32,7 +33,7 @@ EVENTS = 60_000
 SENT = 5_000
 DEADLINE_S = 300.0
 VILLAGES = [f"6109261{n % 10:02}2{n // 10:02}" for n in range(100)]
-VAULT = Vault(current="none", keys={"none": bytes(32)}, blind=bytes(32))
+VAULT = Vault(Ring.new())
 
 
 class County:

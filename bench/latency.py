@@ -34,6 +34,7 @@ from shared.events.base import Envelope
 from shared.events.registry import HouseholdRecorded
 from shared.heard import Heard
 from shared.kafka import KafkaBus
+from shared.keyring import Ring
 from shared.outbox import Relay, append
 from shared.pii import Vault
 from shared.policy import PolicyBook
@@ -45,7 +46,7 @@ LEAD_IN = 200
 
 BARE = "bench.latency.bare"
 DEADLINE_S = 120.0
-VAULT = Vault(current="none", keys={"none": bytes(32)}, blind=bytes(32))
+VAULT = Vault(Ring.new())
 
 
 class Services:

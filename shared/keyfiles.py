@@ -14,6 +14,10 @@ class KeyFileExposed(Exception):
     """Others may read a file that holds a secret."""
 
 
+class KeyFileBroken(Exception):
+    """A file does not hold what it should. The text says which, and what to do."""
+
+
 def secret(path: Path, make: Callable[[], bytes]) -> bytes:
     """The content of a secret file; when it is not there, `make()` is written to it first (mode 0600).
 

@@ -5,12 +5,12 @@ Source: architecture.md 5; ID numbers GB 11643 and disability certificates, stan
 
 import base64
 import hmac
-import json
 import os
 import re
 import secrets
+import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
 from uuid import UUID
@@ -19,6 +19,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from shared import keyfiles
+from shared.clock import Clock, SystemClock
+from shared.errors import Refusal
+from shared.keyring import UNTAGGED, Key, Ring, RingFile
+from shared.observability import log
+
+_log = log("kit")
 
 TEST_ID_AREA = "990926"
 """Area of generated ID numbers: no place has a code that begins with 99."""
@@ -32,49 +38,84 @@ CERTIFICATE_LENGTHS = (20, 22)
 """A disability certificate is the ID number with kind and grade, and two more characters when it was issued anew."""
 _ID = re.compile(r"\d{17}[\dX]")
 _CERTIFICATE_TAIL = re.compile(r"[1-7]\d(?:[0-9B]{2})?")
+_KEY_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 _CHECK_DIGITS = "0123456789X"
 
 NONCE_BYTES = 12
-KEY_BYTES = 32
+INDEX_DIGITS = 64
+LOOK_EVERY_S = 1.0
+"""How often a process looks whether the keyring was changed."""
 
 
-class SealBroken(Exception):
+class SealBroken(Refusal):
     """A sealed value was changed, moved to another column or row, or sealed under a key that is not here."""
+
+    code = "sealed_value_unreadable"
+
+
+class KeyLost(SealBroken):
+    """A sealed value whose key is not in the keyring: who has lost it enters the value anew."""
+
+    code = "sealed_key_lost"
+
+
+class BlindIndex(str):
+    """A blind index while keys are rotated: `older` are those of the same value under the keys before."""
+
+    __slots__ = ("older",)
+    older: tuple[str, ...]
+
+
+def forms(indexes: Iterable[str]) -> dict[str, str]:
+    """Whatever may stand in a column for these values → the index as it is written now. More than one while keys are rotated."""
+    return {form: index for index in indexes for form in (index, *getattr(index, "older", ()))}
 
 
 class Vault:
     """Seals and opens personal data (AES-256-GCM) and computes blind indices (HMAC-SHA256, one key a kind).
 
-    A keyring holds several keys by id; new values are sealed under the current one, old ones stay readable.
+    New values are sealed under the keyring's current key, older ones stay readable while their key is in it. Processes
+    notice a keyring that was changed within LOOK_EVERY_S, or as soon as they meet a key that they do not know.
     """
 
-    def __init__(self, *, current: str, keys: Mapping[str, bytes], blind: bytes) -> None:
-        """`keys`: id → 32 bytes; `current`: the id to seal under; `blind`: 32 bytes. Raises ValueError on anything else."""
-        if current not in keys or any(len(key) != KEY_BYTES for key in (*keys.values(), blind)):
-            raise ValueError("a keyring has 32-byte keys, and the current one is among them")
-        if any(not re.fullmatch(r"[a-z0-9]{1,16}", name) for name in keys):
-            raise ValueError("a key's id is 1 to 16 small letters and digits")
-        self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
-        self._current = current
-        self._blind = blind
-        self._blind_by_kind: dict[str, bytes] = {}
+    def __init__(self, ring: Ring, *, file: RingFile | None = None, clock: Clock | None = None) -> None:
+        """`file`: where the keyring is read again when it changes. `clock`: the machine's, which says which key is due."""
+        self._file, self._clock = file, clock or SystemClock()
+        self._mark = file.mark() if file else None
+        self._look_at = 0.0
+        self._take(ring)
 
     @classmethod
     def at(cls, path: Path, environ: Mapping[str, str] = os.environ) -> "Vault":
-        """The vault of a deployment: keyring from DAOHU_KEYS (JSON), else from a file that is made on first use (0600).
+        """The vault of a deployment: its keyring from DAOHU_KEYS, else from a file that is made on first use.
 
-        JSON: {"current": id, "keys": {id: base64}, "blind": base64}. Raises ValueError when it is unreadable.
+        Raises KeysUnreadable, KeyFileExposed.
         """
-        text = environ.get("DAOHU_KEYS") or keyfiles.secret(path, _new_keyring).decode()
-        try:
-            ring = json.loads(text)
-            return cls(
-                current=ring["current"],
-                keys={name: base64.b64decode(key, validate=True) for name, key in ring["keys"].items()},
-                blind=base64.b64decode(ring["blind"], validate=True),
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise ValueError("the keyring (DAOHU_KEYS or the key file) cannot be read") from None
+        file = RingFile(path, environ)
+        return cls(file.read(), file=file)
+
+    @property
+    def ring(self) -> Ring:
+        """The keyring as this process knows it."""
+        return self._ring
+
+    def look(self) -> None:
+        """Takes up a keyring that was changed, and a key that became due. Once in LOOK_EVERY_S; else it costs a comparison."""
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK_EVERY_S
+            self.refresh()
+
+    def refresh(self) -> None:
+        """Reads the keyring again if it was changed. One that cannot be read now changes nothing: the keys at hand go on."""
+        if self._file is not None:
+            try:
+                if (mark := self._file.mark()) != self._mark:
+                    self._take(self._file.read())
+                    self._mark = mark
+            except (OSError, ValueError, keyfiles.KeyFileExposed) as error:
+                _log.error("keyring_not_read", error=type(error).__name__)
+        self._settle()
 
     def seal(self, plain: str, *, column: str, row: UUID | str) -> str:
         """Encrypts for one column of one row; only there can it be opened. `<key id>:<base64 of nonce and ciphertext>`."""
@@ -83,34 +124,88 @@ class Vault:
         return f"{self._current}:{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, sealed: str, *, column: str, row: UUID | str) -> str:
-        """The plain text again. Raises SealBroken when value, column or row is not what it was."""
+        """The plain text again. Raises SealBroken when value, column or row is not what it was; KeyLost."""
         name, _, body = sealed.partition(":")
         try:
             data = base64.b64decode(body, altchars=b"-_", validate=True)
             if base64.urlsafe_b64encode(data) != body.encode():  # bits of the last character that decoding drops
                 raise ValueError
-            return self._ciphers[name].decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _place(column, row)).decode()
-        except (KeyError, ValueError, InvalidTag):
-            raise SealBroken(f"a sealed value of {column} cannot be opened") from None
+            return self._cipher(name).decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], _place(column, row)).decode()
+        except (ValueError, InvalidTag):
+            raise SealBroken(f"A sealed value of {column} cannot be opened: it was changed or moved.") from None
+        except KeyError:
+            raise _lost(column, name) from None
+
+    def open_if_here(self, sealed: str, *, column: str, row: UUID | str) -> str | None:
+        """The plain text; None when its key is lost. For lists, which go on without it, and for what is entered anew."""
+        try:
+            return self.open(sealed, column=column, row=row)
+        except KeyLost:
+            return None
 
     def blind(self, plain: str, *, kind: str) -> str:
-        """A keyed blind index (64 hex digits): equal for equal values of a kind, in whatever width or case they were typed."""
-        key = self._blind_by_kind.get(kind)
-        if key is None:
-            key = hmac.digest(self._blind, b"daohu blind " + kind.encode(), "sha256")
-            self._blind_by_kind[kind] = key
-        return hmac.digest(key, normal(plain).encode(), "sha256").hex()
+        """A keyed blind index (64 hex digits): equal for equal values of a kind, in whatever width or case they were typed.
+
+        Write it as it is; look it up by its `forms`: a BlindIndex while there are keys before the current one.
+        """
+        keys = self._blind_by_kind.get(kind) or self._derive(kind)
+        text = normal(plain).encode()
+        tag, key = keys[0]
+        index = (tag + hmac.digest(key, text, "sha256").hex())[:INDEX_DIGITS]
+        if len(keys) == 1:
+            return index
+        both = BlindIndex(index)
+        both.older = tuple((tag + hmac.digest(key, text, "sha256").hex())[:INDEX_DIGITS] for tag, key in keys[1:])
+        return both
+
+    def is_current(self, index: str) -> bool:
+        """Whether a stored blind index was made under the current blind key."""
+        return index.startswith(self._tag) if self._tag else not any(index.startswith(tag) for tag in self._tags)
+
+    def _take(self, ring: Ring) -> None:
+        self._ring = ring
+        self._ciphers = {key.id: AESGCM(key.secret) for key in ring.data}
+        self._tags = [tag_of(key) for key in ring.blind if tag_of(key)]
+        self._settle()
+
+    def _settle(self) -> None:
+        """Which keys are current now."""
+        now = self._clock.now()
+        self._current = self._ring.current("data", now).id
+        blind = self._ring.current("blind", now)
+        self._tag = tag_of(blind)
+        self._blind_keys = (blind, *(key for key in reversed(self._ring.blind) if key is not blind))
+        self._blind_by_kind: dict[str, list[tuple[str, bytes]]] = {}
+
+    def _cipher(self, name: str) -> AESGCM:
+        """Raises KeyError when no keyring knows this key."""
+        if name not in self._ciphers:
+            self.refresh()  # another process may have sealed under a key made a moment ago
+        return self._ciphers[name]
+
+    def _derive(self, kind: str) -> list[tuple[str, bytes]]:
+        words = b"daohu blind " + kind.encode()
+        keys = [(tag_of(key), hmac.digest(key.secret, words, "sha256")) for key in self._blind_keys]
+        self._blind_by_kind[kind] = keys
+        return keys
+
+
+def tag_of(key: Key) -> str:
+    """What every blind index under this key begins with."""
+    return "" if key.id == UNTAGGED else key.id
+
+
+def _lost(column: str, name: str) -> KeyLost:
+    known = name if _KEY_NAME.fullmatch(name) else "unknown"  # what was never sealed may be a number of a person
+    return KeyLost(
+        f"A value of {column} is sealed under the key {known}, which is not here. Put the keyring's copy back, "
+        "or enter the value anew (docs/personal-data.md).",
+        key=known,
+    )
 
 
 def _place(column: str, row: UUID | str) -> bytes:
     return f"{column}\0{row}".encode()
-
-
-def _new_keyring() -> bytes:
-    def key() -> str:
-        return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
-
-    return json.dumps({"current": "k1", "keys": {"k1": key()}, "blind": key()}).encode()
 
 
 def normal(text: str) -> str:

@@ -123,6 +123,7 @@ class Service:
     def _new_work(
         self, tx: AsyncConnection, caller: Caller, *, causation_id: str | None = None, traceparent: str | None = None
     ) -> Work:
+        self.vault.look()
         return Work(tx, self.name, caller, self.clock, self.policies, self.vault, causation_id, traceparent)
 
     def _work_for_event(self, tx: AsyncConnection, envelope: Envelope) -> Work:

@@ -18,6 +18,7 @@ from shared.db import Database
 from shared.events.base import Envelope
 from shared.events.registry import HouseholdRecorded
 from shared.ids import new_id
+from shared.keyring import Ring
 from shared.pii import Vault
 from shared.policy import PolicyBook
 from shared.testing import OTHER_VILLAGE, START, VILLAGE
@@ -41,7 +42,7 @@ def told(n: int, which: int, status: str, division: str, version: int) -> Told:
 
 async def history(database: Database, batches: Sequence[Sequence[Told]]) -> list[Any]:
     """The tables after these batches, each its own transaction."""
-    vault = Vault(current="k", keys={"k": bytes(32)}, blind=bytes(32))
+    vault = Vault(Ring.new())
     async with database.write() as tx:
         await tx.execute(households.delete())
         await tx.execute(statuses.delete())

@@ -18,6 +18,7 @@ from shared.db import Database, new_metadata
 from shared.events.base import REGISTRY, Envelope
 from shared.events.registry import DivisionRecorded
 from shared.ids import new_id
+from shared.keyring import Ring
 from shared.local_bus import LocalBus
 from shared.pii import Vault
 from shared.policy import PolicyBook
@@ -53,7 +54,7 @@ class Desk:
         return Group(self.service, [Handler(self.kind, self.on_division)], self.database, self.bus, self.work_for)
 
     def work_for(self, tx: AsyncConnection, envelope: Envelope) -> Work:
-        vault = Vault(current="k", keys={"k": bytes(32)}, blind=bytes(32))
+        vault = Vault(Ring.new())
         return Work(tx, "funds", SYSTEM, SystemClock(), PolicyBook([]), vault, causation_id=str(envelope.id))
 
     async def on_division(self, work: Work, event: DivisionRecorded, envelope: Envelope) -> None:

@@ -19,13 +19,13 @@ def test_keys_are_made_once(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()}
     prepare.all_keys(tmp_path)
     assert {path.name: path.read_bytes() for path in (tmp_path / "keys").iterdir()} == before
-    assert set(before) == {"issuer.pem", "issuer.pub", "vault.json", "funds-log.key", "funds-log.pub"}
+    assert set(before) == {"issuer.pem", "issuer.pub", "vault.json", "master.key", "funds-log.key", "funds-log.pub"}
 
 
 def test_private_keys_are_their_owners_and_public_ones_everybodys(tmp_path: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in prepare.all_keys(tmp_path).iterdir()}
     private = {name for name, mode in modes.items() if mode == 0o600}
-    assert private == {"issuer.pem", "vault.json", "funds-log.key"}
+    assert private == {"issuer.pem", "vault.json", "master.key", "funds-log.key"}
     assert {modes[name] for name in set(modes) - private} == {0o644}
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared import keyfiles
 from shared.ids import new_id
+from shared.keyring import EPOCH, Key, Ring
 from shared.pii import (
     TEST_ID_AREA,
     SealBroken,
@@ -27,7 +28,14 @@ from shared.pii import (
     sex,
 )
 
-VAULT = Vault(current="k1", keys={"k1": b"1" * 32}, blind=b"b" * 32)
+
+def ring(*secrets: bytes, blind: bytes = b"b" * 32) -> Ring:
+    """Data keys k1, k2 … of these secrets; the last is the current one."""
+    data = tuple(Key(f"k{number}", secret, EPOCH) for number, secret in enumerate(secrets, start=1))
+    return Ring(data, (Key("0123456789ab", blind, EPOCH),))
+
+
+VAULT = Vault(ring(b"1" * 32))
 NUMBER = TEST_ID_AREA + "19700101001"
 NUMBER += make_check_digit(NUMBER)
 
@@ -83,17 +91,17 @@ class TestVault:
 
     def test_after_a_new_key_old_values_open_and_new_ones_use_the_new_key(self):
         old = VAULT.seal("x", column="c", row="1")
-        rotated = Vault(current="k2", keys={"k1": b"1" * 32, "k2": b"2" * 32}, blind=b"b" * 32)
+        rotated = Vault(ring(b"1" * 32, b"2" * 32))
         assert rotated.open(old, column="c", row="1") == "x"
         assert rotated.seal("x", column="c", row="1").startswith("k2:")
 
-    def test_a_keyring_without_its_current_key_is_refused(self):
-        with pytest.raises(ValueError, match="current"):
-            Vault(current="k2", keys={"k1": b"1" * 32}, blind=b"b" * 32)
+    def test_a_keyring_without_a_key_is_refused(self):
+        with pytest.raises(ValueError, match="one of data"):
+            ring()
 
     def test_a_short_key_is_refused(self):
         with pytest.raises(ValueError, match="32-byte"):
-            Vault(current="k1", keys={"k1": b"short"}, blind=b"b" * 32)
+            ring(b"short")
 
 
 class TestBlindIndex:
@@ -107,7 +115,7 @@ class TestBlindIndex:
         assert VAULT.blind("19900000001", kind="phone") != VAULT.blind("19900000001", kind="card")
 
     def test_another_deployment_has_other_indices(self):
-        other = Vault(current="k1", keys={"k1": b"1" * 32}, blind=b"c" * 32)
+        other = Vault(ring(b"1" * 32, blind=b"c" * 32))
         assert other.blind(NUMBER, kind="id") != VAULT.blind(NUMBER, kind="id")
 
     @given(st.integers(0, 99_999), st.integers(0, 99_999))
@@ -122,7 +130,7 @@ class TestKeyFile:
         sealed = Vault.at(path, {}).seal("x", column="c", row="1")
         assert path.stat().st_mode & 0o777 == 0o600
         assert Vault.at(path, {}).open(sealed, column="c", row="1") == "x"
-        assert [p.name for p in path.parent.iterdir()] == ["vault.json"]
+        assert sorted(p.name for p in path.parent.iterdir()) == ["master.key", "vault.json"]
 
     def test_a_file_that_others_may_read_is_refused(self, tmp_path):
         path = tmp_path / "vault.json"
@@ -132,10 +140,10 @@ class TestKeyFile:
             Vault.at(path, {})
 
     def test_the_environment_wins_over_the_file(self, tmp_path):
-        ring = tmp_path / "elsewhere.json"
-        Vault.at(ring, {})
-        given = Vault.at(tmp_path / "unused.json", {"DAOHU_KEYS": ring.read_text()})
-        assert given.blind("x", kind="k") == Vault.at(ring, {}).blind("x", kind="k")
+        there = tmp_path / "elsewhere.json"
+        Vault.at(there, {})
+        given = Vault.at(tmp_path / "unused.json", {"DAOHU_KEYS": there.read_text()})
+        assert given.blind("x", kind="k") == Vault.at(there, {}).blind("x", kind="k")
         assert not (tmp_path / "unused.json").exists()
 
     @pytest.mark.parametrize(
