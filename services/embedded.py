@@ -18,12 +18,13 @@ from starlette.types import Receive, Scope, Send
 from services import catalogue, prepare
 from services.openapi import combined
 from shared import keys, metrics
-from shared.app import invalid, problem, refused
 from shared.auth import TokenMiddleware
 from shared.clock import MovableClock
 from shared.errors import NotFound, Refusal, Unavailable
 from shared.http import Gate, In
+from shared.limits import Limits
 from shared.local_bus import LocalBus
+from shared.problems import invalid, problem, refused
 from shared.roles import Role
 from shared.service import Service
 from shared.settling import Standing, settle
@@ -126,6 +127,7 @@ class Embedded:
         self.house.add_exception_handler(Refusal, refused)
         self.house.add_exception_handler(RequestValidationError, invalid)
         settings = catalogue.part("registry").settings.of(**self.given)
+        self.house.add_middleware(Limits, settings=settings)
         if settings.clock == "movable":
             gate = Gate(frozenset({Role.COUNTY_ADMIN}))
             self.house.add_api_route(

@@ -17,7 +17,6 @@ from services import catalogue, rounds
 from services.catalogue import Part
 from services.serving import config, settle_memory
 from shared import keys, migrate
-from shared.app import problem
 from shared.bus import Bus, BusError, came
 from shared.errors import Unavailable
 from shared.failures import place_of
@@ -25,6 +24,7 @@ from shared.kafka import KafkaBus
 from shared.keyfiles import KeyFileExposed
 from shared.observability import log
 from shared.policy import PackRefused
+from shared.problems import problem
 from shared.service import Service
 from shared.settings import Settings
 from shared.topics import all_topics

@@ -6,24 +6,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI
 from fastapi.responses import Response
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import metrics
+from shared import metrics, problems
 from shared.auth import TokenMiddleware
-from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, StorageFull, TooLarge, Unavailable
-from shared.failures import place_of, storage_full
 from shared.http import Directory
-from shared.observed import Observed, route_of
+from shared.limits import Limits, Shares
+from shared.observed import Observed
 from shared.service import Service
-
-PROBLEM = "application/problem+json"
-MAX_ERRORS = 100
 
 PUBLIC = {
     "/livez": "a supervisor asks whether the process lives; the answer is one word",
@@ -64,20 +55,14 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
     for router in routers if service.serves else ():
         app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly
     _health(app, service, prefix)
-    app.add_exception_handler(Refusal, refused)
-    app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(HTTPException, _http)
-    for kind in (DBAPIError, PoolTimeout, OSError):  # OSError: refused, unreachable, a name that is not found, too late
-        app.add_exception_handler(kind, _database)
-    app.add_exception_handler(Exception, _broken)
+    for kind, answer in problems.HANDLERS.items():
+        app.add_exception_handler(kind, answer)
     settings = service.settings
+    app.state.reading = asyncio.Semaphore(settings.imports_read_at_once)
+    always = frozenset(f"{prefix}{path}" for path in ("/livez", "/readyz", "/metrics"))
+    app.add_middleware(Shares, settings=settings, always=always)
     app.add_middleware(TokenMiddleware, verifier=service.verifier)
-    app.add_middleware(
-        Limits,
-        max_body=settings.max_body_bytes,
-        max_import=settings.max_import_bytes,
-        seconds=settings.request_seconds,
-    )
+    app.add_middleware(Limits, settings=settings, always=always)
     app.add_middleware(
         Observed, service=service.name, spans=service.spans, log=service.log, every=settings.log_level == "DEBUG"
     )
@@ -108,119 +93,3 @@ def _health(app: FastAPI, service: Service, prefix: str) -> None:
     app.add_api_route(f"{prefix}/livez", livez, tags=["health"], response_model=None)
     app.add_api_route(f"{prefix}/metrics", show_metrics, include_in_schema=False)
     app.add_api_route(f"{prefix}/readyz", readyz, tags=["health"], response_model=None)
-
-
-def problem(refusal: Refusal) -> Response:
-    """A refusal as RFC 9457 problem+json."""
-    body: dict[str, Any] = {
-        "type": f"/problems/{refusal.code}",
-        "title": refusal.code.replace("_", " "),
-        "status": refusal.status,
-        "detail": refusal.detail,
-        "code": refusal.code,
-        "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in refusal.errors[:MAX_ERRORS]],
-        "retryable": refusal.retryable,
-        **refusal.facts,
-    }
-    headers = {"retry-after": "1"} if refusal.retryable else {}
-    if refusal.status == 401:
-        headers["www-authenticate"] = "Bearer"
-    return Response(orjson.dumps(body), refusal.status, headers=headers, media_type=PROBLEM)
-
-
-async def refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refusal)
-    return problem(error)
-
-
-async def invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    errors = [  # the input itself is not repeated: it may hold personal data
-        FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"]))
-        for e in error.errors()[:MAX_ERRORS]
-    ]
-    return problem(Malformed("Correct the fields named in `errors`.", errors=errors))
-
-
-async def _http(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    refusal = NotFound("There is nothing at this address.") if error.status_code == 404 else Refusal(str(error.detail))
-    if error.status_code != 404:
-        refusal.status, refusal.code = error.status_code, f"http_{error.status_code}"
-    return problem(refusal)
-
-
-async def _database(request: Request, error: Exception) -> Response:
-    refusal = _database_refusal(error)
-    request.app.state.service.log.error(
-        "database_failed", route=route_of(request.scope), error=type(error).__name__, code=refusal.code
-    )
-    return problem(refusal)
-
-
-def _database_refusal(error: Exception) -> Refusal:
-    """A database error as what it is: a clash of two writers, a value no column takes, or a failure that may pass."""
-    if isinstance(error, IntegrityError):
-        return Conflict("Somebody else wrote the same at this moment; nothing was changed. Repeat it or read it again.")
-    if isinstance(error, DBAPIError):
-        state = getattr(error.orig, "pgcode", None) or ""
-        driver = getattr(error.orig, "__cause__", None) or error.orig
-        if state.startswith("22") or isinstance(driver, ValueError):
-            return Malformed("A value is out of the range that can be stored. Correct it.")
-    if storage_full(error):
-        return StorageFull()
-    return Unavailable("The database did not answer. Repeat with the same Idempotency-Key: nothing is done twice.")
-
-
-async def _broken(request: Request, error: Exception) -> Response:
-    request.app.state.service.log.error(
-        "request_failed", route=route_of(request.scope), error=type(error).__name__, where=place_of(error)
-    )
-    refusal = Refusal("A fault of ours; it is on record. Repeat with the same Idempotency-Key: nothing is done twice.")
-    refusal.status, refusal.code = 500, "internal"
-    return problem(refusal)
-
-
-class Limits:
-    """Body size and time of a request (pure ASGI). Imports, whose path says so, have a body limit of their own."""
-
-    def __init__(self, app: ASGIApp, *, max_body: int, max_import: int, seconds: float) -> None:
-        self.app, self.max_body, self.max_import, self.seconds = app, max_body, max_import, seconds
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        limit = self.max_import if "/imports/" in scope["path"] else self.max_body
-        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        too_large = TooLarge(f"Send at most {limit} bytes.", limit_bytes=limit)
-        if not length.isdigit() or int(length) > limit:
-            await problem(too_large)(scope, receive, send)
-            return
-        seen, started = 0, False
-
-        async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > limit:
-                raise too_large
-            return message
-
-        async def noted(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            async with asyncio.timeout(self.seconds):
-                await self.app(scope, counted, noted)
-        except TimeoutError:
-            if not started:
-                late = Unavailable("It took too long. Repeat with the same Idempotency-Key: nothing is done twice.")
-                await problem(late)(scope, receive, send)
-        except asyncio.CancelledError:  # the server stops and waits no longer; of itself it would answer 500
-            if started:
-                raise
-            ends = Unavailable("The process ends. Repeat with the same Idempotency-Key: nothing is done twice.")
-            await problem(ends)(scope, receive, send)

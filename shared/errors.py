@@ -1,5 +1,6 @@
 """Refusals know their status, their code and their remedy. Domains import this: no framework here."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ class Refusal(Exception):
     status = 409
     code = "refused"
     retryable = False
+    retry_after = 1
+    """Seconds until it is worth repeating, where it is."""
 
     def __init__(self, detail: str, *, errors: Sequence[FieldError] = (), **facts: Any) -> None:
         super().__init__(detail)
@@ -77,6 +80,26 @@ class PreconditionRequired(Refusal):
 class Gone(Refusal):
     status = 410
     code = "gone"
+
+
+class TooSlow(Refusal):
+    """A request whose bytes did not come on."""
+
+    status = 408
+    code = "too_slow"
+    retryable = True
+
+
+class TooMany(Refusal):
+    """A caller's share is used up for now; `wait` is the seconds until it is not."""
+
+    status = 429
+    code = "too_many_requests"
+    retryable = True
+
+    def __init__(self, detail: str, wait: float) -> None:
+        super().__init__(detail)
+        self.retry_after = math.ceil(wait)
 
 
 class Unavailable(Refusal):

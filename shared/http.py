@@ -6,10 +6,11 @@ that does not start. Writes run once per Idempotency-Key, and their answer is se
 
 import base64
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, Generic, TypeVar
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
 import orjson
@@ -23,6 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from shared import idempotency, telemetry
 from shared.errors import FieldError, Forbidden, Malformed, PreconditionRequired, Stale, Unauthenticated
+from shared.limits import require_shape
 from shared.roles import Caller, Role
 from shared.work import NOBODY, Glance, Work
 
@@ -36,11 +38,25 @@ T = TypeVar("T")
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
+class Reach(StrEnum):
+    """What an act reaches to: what lies in the caller's area (the rule), or what is one for the county and names no row."""
+
+    AREA = "area"
+    COUNTY = "county"
+
+
 class Gate:
     """Who may pass. `roles` empty means everybody, and `reason` says why. `own`: those of them who act for themselves alone."""
 
-    def __init__(self, roles: frozenset[Role], reason: str = "", *, own: frozenset[Role] = frozenset()) -> None:
-        self.roles, self.reason, self.own = roles, reason, own
+    def __init__(
+        self,
+        roles: frozenset[Role],
+        reason: str = "",
+        *,
+        own: frozenset[Role] = frozenset(),
+        reach: Reach = Reach.AREA,
+    ) -> None:
+        self.roles, self.reason, self.own, self.reach = roles, reason, own, reach
 
     async def __call__(self) -> None:
         """Nothing: as a dependency a gate marks its route, which asks `admit` before the transaction opens."""
@@ -60,13 +76,13 @@ class Gate:
         return caller
 
 
-def allow(*roles: Role, own: Sequence[Role] = ()) -> Any:
+def allow(*roles: Role, own: Sequence[Role] = (), reach: Reach = Reach.AREA) -> Any:
     """`dependencies=[allow(Role.PAYER, …)]`: callers with one of these roles may pass. None is implied.
 
     All see and do what lies in their area, those of `own` what is theirs in it: the room holds them to that.
     """
     assert roles, "name the roles"
-    return Depends(Gate(frozenset((*roles, *own)), own=frozenset(own)))
+    return Depends(Gate(frozenset((*roles, *own)), own=frozenset(own), reach=reach))
 
 
 def public(reason: str) -> Any:
@@ -78,6 +94,8 @@ class Route(APIRoute):
     """One request, one transaction. `money` routes write through the ledger writer instead and hold no transaction."""
 
     money = False
+    narrower: ClassVar[Mapping[str, tuple[str, tuple[Role, ...]]]] = {}
+    """For a route of several kinds of things: kind → its name (中文), and who of the gate's roles may; the room holds them to it."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **kwargs: Any) -> None:
         super().__init__(path, endpoint, **kwargs)
@@ -111,7 +129,10 @@ class Route(APIRoute):
                 self._require_known(request.query_params)
             reads = request.method in ("GET", "HEAD")
             if not reads:
-                await request.body()  # before the transaction: a slow sender must not hold the database
+                body = await request.body()  # before the transaction: a slow sender must not hold the database
+                if self.body_field is not None:
+                    settings = request.app.state.service.settings
+                    require_shape(body, depth=settings.max_json_depth, items=settings.max_json_items)
             await self.ahead(request, caller)
             service = request.app.state.service
             if not (reads or self.money):

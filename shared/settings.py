@@ -35,9 +35,45 @@ class Settings(BaseSettings):
         default=None, description="PostgreSQL connections to read with, and as many to write with; else POOLS by role"
     )
     max_body_bytes: int = Field(
-        default=1 << 20, description="largest request body, in bytes; imports have their own limit"
+        default=1 << 20, ge=1, description="largest request body, in bytes; imports have their own limit"
     )
-    max_import_bytes: int = Field(default=20 << 20, description="largest file to import, in bytes")
+    max_import_bytes: int = Field(default=20 << 20, ge=1, description="largest file to import, in bytes")
+    max_import_rows: int = Field(default=100_000, ge=1, description="rows of a sheet in a file to import")
+    max_json_depth: int = Field(default=32, ge=1, description="how deep a JSON body may be nested")
+    max_json_items: int = Field(
+        default=50_000, ge=1, description="values in a JSON body, those of inner lists included"
+    )
+    max_target_bytes: int = Field(default=8_192, ge=1, description="longest address of a request, its query included")
+    max_headers: int = Field(default=64, ge=1, description="headers of a request")
+    max_head_bytes: int = Field(default=32_768, ge=1, description="a request's address and headers together, in bytes")
+    max_connections: int = Field(default=2_000, ge=1, description="connections of a process")
+    max_address_connections: int = Field(
+        default=1_000, ge=1, description="connections from one address; an origin in front counts as one"
+    )
+    max_requests_at_once: int = Field(default=1_000, ge=1, description="requests in hand of a process; beyond: 503")
+    max_imports_at_once: int = Field(default=8, ge=1, description="imports in hand of a process; beyond: 503")
+    imports_read_at_once: int = Field(default=2, ge=1, description="files that are read at the same time; others wait")
+    caller_requests_at_once: int = Field(default=200, ge=1, description="requests in hand of one caller; beyond: 429")
+    caller_requests_per_second: float = Field(
+        default=500, gt=0, description="requests of one caller, lasting; an import counts as 20"
+    )
+    caller_burst: int = Field(default=5_000, ge=20, description="requests of one caller at once after a rest")
+    address_requests_per_second: float = Field(
+        default=100, gt=0, description="requests without a valid token from one address, lasting"
+    )
+    address_burst: int = Field(default=2_000, ge=20, description="those at once after a rest")
+    trusted_proxies: str = Field(
+        default="", description="addresses or networks, with commas, whose X-Forwarded-For is believed; empty: nobody's"
+    )
+    head_seconds: float = Field(
+        default=10, gt=5, description="a connection on which no whole request head came for so long is closed"
+    )
+    body_stall_seconds: float = Field(
+        default=10, gt=0, description="a request whose body does not come on for so long is refused with 408"
+    )
+    reader_stall_seconds: float = Field(
+        default=30, gt=0, description="a connection whose caller does not take the answer for so long is cut"
+    )
     request_seconds: float = Field(default=60, description="a request that takes longer is given up with 503")
     stop_seconds: float = Field(default=10, description="a graceful stop gives up after this")
     stuck_seconds: float = Field(default=120, ge=1, description="a loop that stands still so long ends its process")

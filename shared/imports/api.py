@@ -1,17 +1,19 @@
 """Routes of imports. The body of a POST is the file itself; what it is, is told from its content."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Query, Request, Response
 
-from shared.http import Route, Router, WorkDep, allow
+from shared.http import Reach, Route, Router, WorkDep, allow
 from shared.imports import service
 from shared.imports.domain import Mode
 from shared.imports.kinds import ImportKind
 from shared.imports.schemas import ImportOut
 from shared.roles import Caller
+from shared.sheets import Limits
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _BODY: dict[str, Any] = {
@@ -29,13 +31,19 @@ def router(name: str, offered: Sequence[ImportKind]) -> Router:
     The gate lets pass who may import any of them; each kind then asks for its own roles.
     """
     kinds = {kind.key: kind for kind in offered}
-    importers = allow(*dict.fromkeys(role for kind in offered for role in kind.roles))
+    importing = dict.fromkeys(role for kind in offered for role in kind.roles)
+    importers, form = allow(*importing), allow(*importing, reach=Reach.COUNTY)
 
     class ImportRoute(Route):
+        narrower = MappingProxyType({kind.key: (kind.specs[0].title, kind.roles) for kind in offered})
+
         async def ahead(self, request: Request, caller: Caller) -> None:
             if request.method == "POST":  # a large file takes seconds to read; nobody else's writing waits for it
                 key = request.path_params["kind"]
-                request.state.checked = await service.check(caller, kinds, key, await request.body())
+                async with request.app.state.reading:
+                    request.state.checked = await service.check(
+                        caller, kinds, key, await request.body(), _limits(request)
+                    )
 
     routes = Router(prefix=f"/{name}/v1/imports", tags=["imports"], route=ImportRoute)
     Kind = Annotated[str, Path(max_length=40, description="one of: " + ", ".join(kinds))]
@@ -61,16 +69,21 @@ def router(name: str, offered: Sequence[ImportKind]) -> Router:
         return await service.show(work, kinds, import_id)
 
     @routes.get("/{import_id}/report", dependencies=[importers], responses=_SHEET, response_class=Response)
-    async def report(work: WorkDep, import_id: UUID) -> Response:
+    async def report(work: WorkDep, import_id: UUID, request: Request) -> Response:
         """The file with its wrong cells marked and explained (批注表), as XLSX."""
-        return _sheet(await service.report(work, kinds, import_id), f"{import_id}.xlsx")
+        return _sheet(await service.report(work, kinds, import_id, _limits(request)), f"{import_id}.xlsx")
 
-    @routes.get("/{kind}/template", dependencies=[importers], responses=_SHEET, response_class=Response)
+    @routes.get("/{kind}/template", dependencies=[form], responses=_SHEET, response_class=Response)
     async def template(work: WorkDep, kind: Kind) -> Response:
         """The empty form (模板), as XLSX."""
         return _sheet(service.template(work, kinds, kind), f"{kind}.xlsx")
 
     return routes
+
+
+def _limits(request: Request) -> Limits:
+    settings = request.app.state.service.settings
+    return Limits(bytes=settings.max_import_bytes, rows=settings.max_import_rows)
 
 
 def _sheet(data: bytes, name: str) -> Response:

@@ -15,7 +15,7 @@ from shared.imports.kinds import ImportKind, Kinds, Tally
 from shared.imports.schemas import ImportOut, RowProblem
 from shared.pii import Vault
 from shared.roles import Caller
-from shared.sheets import Checked, RowError, Table
+from shared.sheets import Checked, Limits, RowError, Table
 from shared.work import Work
 
 SHOWN_ERRORS = 100
@@ -34,12 +34,12 @@ class File:
     sheets: Sequence[Checked | None]
 
 
-async def check(caller: Caller, kinds: Kinds, key: str, data: bytes) -> list[Checked | None]:
+async def check(caller: Caller, kinds: Kinds, key: str, data: bytes, limits: Limits) -> list[Checked | None]:
     """Reads and checks a file (XLSX or CSV) as this kind, off the loop and without the database.
 
     Raises KindUnknown, NotYourLedger, and a WrongFile or FileTooLarge for a file that cannot be read as this kind.
     """
-    return await asyncio.to_thread(_check, data, _kind(caller, kinds, key))
+    return await asyncio.to_thread(_check, data, _kind(caller, kinds, key), limits)
 
 
 async def import_file(work: Work, file: File, *, mode: Mode, dry_run: bool, division: str | None = None) -> ImportOut:
@@ -83,7 +83,7 @@ async def show(work: Work, kinds: Kinds, import_id: UUID) -> ImportOut:
     return _shown(work, await _row(work, kinds, import_id))
 
 
-async def report(work: Work, kinds: Kinds, import_id: UUID) -> bytes:
+async def report(work: Work, kinds: Kinds, import_id: UUID, limits: Limits) -> bytes:
     """The annotated sheet (批注表) as XLSX: all rows, or the rejected ones when the good ones were taken over.
 
     Raises ImportUnknown, NotYourLedger, NoWrongRows, ReportGone.
@@ -94,7 +94,7 @@ async def report(work: Work, kinds: Kinds, import_id: UUID) -> bytes:
     sealed = await store.file_of(work.tx, import_id, work.area)
     if sealed is None:
         raise domain.ReportGone(f"Reports are kept for {retention.FILES.days} days. Send the file again.")
-    return await asyncio.to_thread(_annotated, work.vault, sealed, row, kinds[row["kind"]])
+    return await asyncio.to_thread(_annotated, work.vault, sealed, row, kinds[row["kind"]], limits)
 
 
 def template(work: Work, kinds: Kinds, key: str) -> bytes:
@@ -102,22 +102,24 @@ def template(work: Work, kinds: Kinds, key: str) -> bytes:
     return sheets.template(_kind(work.caller, kinds, key).specs)
 
 
-def _check(data: bytes, kind: ImportKind) -> list[Checked | None]:
+def _check(data: bytes, kind: ImportKind, limits: Limits) -> list[Checked | None]:
     def checked(table: Table | None) -> Checked | None:
         return sheets.check(table) if table else None
 
-    return list(map(checked, sheets.read_sheets(data, kind.specs)))  # map keeps no table while the next sheet is read
+    return list(
+        map(checked, sheets.read_sheets(data, kind.specs, limits))
+    )  # map keeps no table while the next sheet is read
 
 
 def _sealed(vault: Vault, data: bytes, import_id: UUID) -> str:
     return vault.seal(base64.b64encode(data).decode(), column=SEALED_COLUMN, row=import_id)
 
 
-def _annotated(vault: Vault, sealed: str, row: dict[str, Any], kind: ImportKind) -> bytes:
+def _annotated(vault: Vault, sealed: str, row: dict[str, Any], kind: ImportKind, limits: Limits) -> bytes:
     data = base64.b64decode(vault.open(sealed, column=SEALED_COLUMN, row=row["id"]))
     errors = [RowError(**error) for error in row["errors"]]
     wrong_only = row["mode"] == Mode.VALID and row["state"] == State.APPLIED
-    return sheets.annotate(data, kind.specs, errors, wrong_only=wrong_only)
+    return sheets.annotate(data, kind.specs, errors, wrong_only=wrong_only, limits=limits)
 
 
 def _kind(caller: Caller, kinds: Kinds, key: str) -> ImportKind:

@@ -1,0 +1,102 @@
+"""Refusals and failures as RFC 9457 problem+json. A failure is named by its kind and place; what it says may quote somebody's data."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, StorageFull, Unavailable
+from shared.failures import place_of, storage_full
+from shared.observed import route_of
+
+PROBLEM = "application/problem+json"
+MAX_ERRORS = 100
+
+
+def problem(refusal: Refusal) -> Response:
+    """A refusal as RFC 9457 problem+json."""
+    body: dict[str, Any] = {
+        "type": f"/problems/{refusal.code}",
+        "title": refusal.code.replace("_", " "),
+        "status": refusal.status,
+        "detail": refusal.detail,
+        "code": refusal.code,
+        "errors": [{"field": e.field, "code": e.code, "message": e.message} for e in refusal.errors[:MAX_ERRORS]],
+        "retryable": refusal.retryable,
+        **refusal.facts,
+    }
+    headers = {"retry-after": str(refusal.retry_after)} if refusal.retryable else {}
+    if refusal.status == 401:
+        headers["www-authenticate"] = "Bearer"
+    return Response(orjson.dumps(body), refusal.status, headers=headers, media_type=PROBLEM)
+
+
+async def refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Refusal)
+    return problem(error)
+
+
+async def invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [  # the input itself is not repeated: it may hold personal data
+        FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"]))
+        for e in error.errors()[:MAX_ERRORS]
+    ]
+    return problem(Malformed("Correct the fields named in `errors`.", errors=errors))
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    refusal = NotFound("There is nothing at this address.") if error.status_code == 404 else Refusal(str(error.detail))
+    if error.status_code != 404:
+        refusal.status, refusal.code = error.status_code, f"http_{error.status_code}"
+    return problem(refusal)
+
+
+async def _database(request: Request, error: Exception) -> Response:
+    refusal = _database_refusal(error)
+    request.app.state.service.log.error(
+        "database_failed", route=route_of(request.scope), error=type(error).__name__, code=refusal.code
+    )
+    return problem(refusal)
+
+
+def _database_refusal(error: Exception) -> Refusal:
+    """A database error as what it is: a clash of two writers, a value no column takes, or a failure that may pass."""
+    if isinstance(error, IntegrityError):
+        return Conflict("Somebody else wrote the same at this moment; nothing was changed. Repeat it or read it again.")
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "pgcode", None) or ""
+        driver = getattr(error.orig, "__cause__", None) or error.orig
+        if state.startswith("22") or isinstance(driver, ValueError):
+            return Malformed("A value is out of the range that can be stored. Correct it.")
+    if storage_full(error):
+        return StorageFull()
+    return Unavailable("The database did not answer. Repeat with the same Idempotency-Key: nothing is done twice.")
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    request.app.state.service.log.error(
+        "request_failed", route=route_of(request.scope), error=type(error).__name__, where=place_of(error)
+    )
+    refusal = Refusal("A fault of ours; it is on record. Repeat with the same Idempotency-Key: nothing is done twice.")
+    refusal.status, refusal.code = 500, "internal"
+    return problem(refusal)
+
+
+HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+    Refusal: refused,
+    RequestValidationError: invalid,
+    HTTPException: _http,
+    DBAPIError: _database,
+    PoolTimeout: _database,
+    OSError: _database,  # refused, unreachable, a name that is not found, too late
+    Exception: _broken,
+}
+"""Which failure is answered how."""
