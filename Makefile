@@ -25,15 +25,17 @@ lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m shared.events check
 	@$(BIN)/daohu openapi --check docs/openapi.json
+	@$(BIN)/daohu roles table --check docs/roles.md
 	@$(BIN)/python tests/lint_locks.py
 
 format: .venv/ready
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.yaml from the event models, docs/openapi.json from the routes
+contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.yaml from the event models, docs/openapi.json and docs/roles.md from the routes
 	@$(BIN)/python -m shared.events write
 	@$(BIN)/daohu openapi > docs/openapi.json
+	@$(BIN)/daohu roles table > docs/roles.md
 
 bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (under 40 minutes; bench/README.md)
 	@$(BIN)/python -m bench

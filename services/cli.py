@@ -23,9 +23,11 @@ app = typer.Typer(
     name="daohu", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown", help=__doc__
 )
 policies_app = typer.Typer(no_args_is_help=True, help="Policy packs (政策包): what differs from place to place.")
+roles_app = typer.Typer(no_args_is_help=True, help="Roles (角色): who may do what.")
 keys_app = typer.Typer(no_args_is_help=True, help="The deployment's keys (密钥).")
 app.add_typer(policies_app, name="policies")
 app.add_typer(keys_app, name="keys")
+app.add_typer(roles_app, name="roles")
 app.add_typer(events_app, name="events")
 app.command()(demo)
 app.command()(verify)
@@ -328,6 +330,28 @@ def openapi(
     if check is None:
         sys.stdout.write(document.decode())
     elif not check.exists() or check.read_bytes() != document:
+        raise fail(f"{check} is not what the routes say. Run: make contracts")
+
+
+@roles_app.callback()
+def _roles() -> None:
+    """With a callback `table` is named although it is the only command."""
+
+
+@roles_app.command("table")
+def roles_table(
+    check: Annotated[
+        Path | None,
+        typer.Option(help="compare with this file instead of printing; docs/roles.md is the committed one"),
+    ] = None,
+) -> None:
+    """Print who may do what, and where, as the routes enforce it (角色权限表). `make contracts` writes it to docs/roles.md."""
+    from services.roles_table import acts, as_markdown
+
+    document = as_markdown(acts())
+    if check is None:
+        sys.stdout.write(document)
+    elif not check.exists() or check.read_text(encoding="utf-8") != document:
         raise fail(f"{check} is not what the routes say. Run: make contracts")
 
 

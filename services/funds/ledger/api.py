@@ -13,7 +13,8 @@ from shared.roles import Role
 
 router = Router(prefix="/funds/v1/entries", tags=["ledger"])
 
-CHECKERS = allow(Role.AUDITOR, Role.FINANCE, Role.DISCIPLINE, Role.COUNTY_ADMIN)
+CHECKING = (Role.AUDITOR, Role.FINANCE, Role.DISCIPLINE, Role.COUNTY_ADMIN)
+CHECKERS = allow(*CHECKING)
 
 BookQuery = Annotated[
     str | None, Query(pattern=r"^\d{6}$", description="county code; needed when your area has several books")

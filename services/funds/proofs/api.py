@@ -4,24 +4,27 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 
-from services.funds.ledger.api import CHECKERS, MAX_SEQ, BookQuery, Seq
+from services.funds.ledger.api import CHECKERS, CHECKING, MAX_SEQ, BookQuery, Seq
 from services.funds.proofs import sequencer, service
 from services.funds.proofs.bundle import MAX_ENTRIES
 from services.funds.proofs.schemas import ConsistencyOut
-from shared.http import Router, WorkDep
+from shared.http import Reach, Router, WorkDep, allow
 
 router = Router(prefix="/funds/v1", tags=["proofs"])
 
 TEXT = "text/plain; charset=utf-8"
 
+OF_THE_LOG = allow(*CHECKING, reach=Reach.COUNTY)
+"""The log is one for the county: its size, hashes and keys tell nothing of what its entries say."""
 
-@router.get("/checkpoints/latest", dependencies=[CHECKERS], response_class=Response)
+
+@router.get("/checkpoints/latest", dependencies=[OF_THE_LOG], response_class=Response)
 async def show_checkpoint(work: WorkDep, book: BookQuery = None) -> Response:
     """The latest signed checkpoint (检查点), a C2SP note. Keep it outside: it catches a cut tail."""
     return Response(await service.latest_checkpoint(work, book), media_type=TEXT)
 
 
-@router.get("/log-key", dependencies=[CHECKERS], response_class=Response)
+@router.get("/log-key", dependencies=[OF_THE_LOG], response_class=Response)
 async def show_log_key(work: WorkDep, request: Request) -> Response:
     """The log's public keys (验证公钥), C2SP verifier keys, one line a book: save them as `funds.vkey`."""
     return Response(await service.log_keys(work, sequencer.public_key(request.app.state.service)), media_type=TEXT)
@@ -33,7 +36,7 @@ async def show_proof(work: WorkDep, seq: Seq, book: BookQuery = None) -> Respons
     return Response(await service.prove(work, seq, book=book), media_type=TEXT)
 
 
-@router.get("/consistency", dependencies=[CHECKERS])
+@router.get("/consistency", dependencies=[OF_THE_LOG])
 async def show_consistency(
     work: WorkDep,
     old: Annotated[int, Query(alias="from", ge=1, le=MAX_SEQ)],

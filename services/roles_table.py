@@ -1,0 +1,201 @@
+"""`daohu roles table`: who may do what, and where, from the routes that enforce it. `docs/roles.md` is its committed form."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from fastapi import APIRouter
+
+from services.catalogue import NAMES
+from shared.app import PUBLIC
+from shared.http import Reach, Route
+from shared.roles import TITLES, Role
+
+COMMITTED = Path(__file__).parent.parent / "docs" / "roles.md"
+EVERYBODY, BUT, OWN = "everybody", "everybody but ", " (own)"
+FEW = 4
+"""So many roles at most are named as exceptions of everybody."""
+
+_TERM = re.compile(r"[（(]([^()（）]*[\u4e00-\u9fff][^()（）]*)[)）]")
+_SENTENCE = re.compile(r"(?<=[^.])\.(?: |$)|[:;] ")
+
+SERVICES = {
+    "registry": "建档立卡 The register",
+    "funds": "资金 Money",
+    "assessment": "考核 Assessment",
+    "notify": "短信提示 Prompts",
+}
+REACHES = {Reach.AREA: "辖区 area", Reach.COUNTY: "全县 county"}
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One row: an act in plain words, its address, who may do it, and what it reaches to.
+
+    `kind`: of a route of several kinds, which one. `own`: those of `roles` who do it for themselves alone.
+    """
+
+    service: str
+    method: str
+    path: str
+    kind: str
+    says: str
+    term: str
+    roles: frozenset[Role]
+    own: frozenset[Role]
+    reach: Reach
+
+    @property
+    def route(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def reads(self) -> bool:
+        return self.method == "GET"
+
+    @property
+    def address(self) -> str:
+        """As the table names it: `POST /registry/v1/imports/{kind}` of one kind is `… kind=people`."""
+        return f"{self.route} kind={self.kind}" if self.kind else self.route
+
+
+class NoWords(ValueError):
+    """A route does not say in English and Chinese what it does."""
+
+
+def acts(routers: Mapping[str, Sequence[APIRouter]] | None = None) -> list[Act]:
+    """Every act of the four services, in the order of the code. Raises NoWords."""
+    named = routers or {name: import_module(f"services.{name}.api").ROUTERS for name in NAMES}
+    return [
+        act
+        for service, rooms in named.items()
+        for router in rooms
+        for route in router.routes
+        if isinstance(route, Route) and route.gate.roles
+        for act in _acts_of(service, route)
+    ]
+
+
+def _acts_of(service: str, route: Route) -> Iterator[Act]:
+    says = (route.endpoint.__doc__ or "").strip().split("\n")[0]
+    term = _TERM.search(says)
+    if term is None:
+        raise NoWords(f"{route.path}: the first line of {route.name}'s docstring needs its Chinese term in parentheses")
+    words = _SENTENCE.split(_TERM.sub("", says))[0]
+    words = " ".join(words.split()).replace(" ,", ",").replace("|", "/")
+    kinds = route.narrower or {"": ("", tuple(route.gate.roles))}
+    for method in sorted(route.methods or ()):
+        for kind, (title, roles) in kinds.items():
+            yield Act(
+                service=service,
+                method=method,
+                path=route.path,
+                kind=kind,
+                says=f"{words}: {kind}" if kind else words,
+                term=f"{term[1]}：{title}" if kind else term[1],
+                roles=frozenset(roles) & route.gate.roles,
+                own=route.gate.own,
+                reach=route.gate.reach,
+            )
+
+
+def _who(act: Act) -> str:
+    """The roles by key, as `read` takes them apart again."""
+    others = [role for role in Role if role not in act.roles]
+    if len(others) <= FEW and not act.own:
+        return BUT + ", ".join(others) if others else EVERYBODY
+    return ", ".join(f"{role}{OWN if role in act.own else ''}" for role in Role if role in act.roles)
+
+
+def _who_zh(act: Act) -> str:
+    others = [TITLES[role].zh for role in Role if role not in act.roles]
+    if len(others) <= FEW and not act.own:
+        return f"除{'、'.join(others)}外人人" if others else "人人"
+    named = (TITLES[role].zh + ("（本人）" if role in act.own else "") for role in Role if role in act.roles)
+    return "、".join(named)
+
+
+def as_markdown(table: Sequence[Act]) -> str:
+    """docs/roles.md."""
+    cells = len(table) * len(Role)
+    parts = [
+        "# Who may do what (角色权限表)",
+        "",
+        "Made by `daohu roles table` from the routes that enforce it; `make lint` compares. Do not edit it by hand.",
+        "",
+        f"{len(Role)} roles × {len(table)} acts = {cells} cells. A role that a row does not name may not: 403 `forbidden`.",
+        "`tests/integration/test_roles_table.py` asks for every cell in a running house.",
+        "",
+        "- **辖区 area**: what lies in the divisions of one's token and below them. Elsewhere there is nothing to see: lists are",
+        "  without it, counts do not count it, and what is asked for by its id is answered like what does not exist.",
+        "- **全县 county**: one for the county and without any row: forms, and size, hashes and keys of the signed log.",
+        "- **(own) 本人**: for himself alone, in his area.",
+        "- Further rules narrow a right, never widen it: whose turn it is in a procedure, who did an earlier act (another person",
+        "  must do this one), and which office keeps which ledger. These stand in the policy pack; they answer with other codes.",
+        "",
+        "## Roles 角色",
+        "",
+        "| 角色 | Role | Key | There for | Acts | of these writes |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for role, title in TITLES.items():
+        rights = [act for act in table if role in act.roles]
+        writes = sum(not act.reads for act in rights)
+        parts.append(f"| {title.zh} | {title.en} | `{role}` | {title.duty} | {len(rights)} | {writes} |")
+    for service, heading in SERVICES.items():
+        parts += ["", f"## {heading} (`{service}`)"]
+        own = [act for act in table if act.service == service]
+        parts += ["", *_rows("### 办理 Write", [act for act in own if not act.reads])]
+        parts += ["", *_rows("### 查看 Read", [act for act in own if act.reads])]
+    parts += ["", "## Without a token 无需登录", "", "| Address | Why |", "| --- | --- |"]
+    parts += [f"| `/<service>{path}` | {reason} |" for path, reason in PUBLIC.items()]
+    return "\n".join(parts) + "\n"
+
+
+def _rows(heading: str, table: Iterable[Act]) -> list[str]:
+    rows = [
+        heading,
+        "",
+        "| 事项 | Act | 谁可以 | Who | 范围 Reach | Address |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    return rows + [
+        f"| {act.term} | {act.says} | {_who_zh(act)} | {_who(act)} | {REACHES[act.reach]} | `{act.address}` |"
+        for act in table
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as the document says it: the address of an act, who may do it, who of them for himself alone."""
+
+    address: str
+    roles: frozenset[Role]
+    own: frozenset[Role]
+    reach: Reach
+
+    @property
+    def route(self) -> str:
+        return self.address.partition(" kind=")[0]
+
+    @property
+    def kind(self) -> str:
+        return self.address.partition(" kind=")[2]
+
+
+def read(markdown: str) -> list[Row]:
+    """The rows of docs/roles.md. Raises ValueError for a role or a reach that does not exist."""
+    cells = [
+        [cell.strip() for cell in line.strip("| ").split(" | ")] for line in markdown.splitlines() if "/v1/" in line
+    ]
+    return [_row(who, reach, address.strip("`")) for *_, who, reach, address in cells if address.endswith("`")]
+
+
+def _row(who: str, reach: str, address: str) -> Row:
+    names = who.removeprefix(BUT).split(", ")
+    named = frozenset(Role(name.removesuffix(OWN)) for name in names if name != EVERYBODY)
+    own = frozenset(Role(name.removesuffix(OWN)) for name in names if name.endswith(OWN))
+    roles = frozenset(Role) - named if who == EVERYBODY or who.startswith(BUT) else named
+    return Row(address, roles, own, Reach(reach.split()[-1]))
