@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 1
 
-.PHONY: demo test lint format contracts migration lock bench chaos soak clean
+.PHONY: demo test lint format contracts migration lock bench mutants chaos soak clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Daohu needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -39,6 +39,9 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 
 bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (under 40 minutes; bench/README.md)
 	@$(BIN)/python -m bench
+
+mutants: .venv/ready  ## each protection off in turn, in a copy: the test named for it must fail by an assertion (about 2 minutes)
+	@$(BIN)/python -m tests.mutants
 
 chaos: .venv/ready  ## the county's month while everything is killed, 100 times and more → bench/chaos.json, docs/reliability.md (about 8 minutes)
 	@$(BIN)/python -m tests.chaos --kills 100 --seed $(SEED)

@@ -156,5 +156,6 @@ def created(answer: httpx.Response) -> dict[str, Any]:
     return answer.json()
 
 
-def refused(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["code"]
+def refused(answer: httpx.Response) -> tuple[int, str | None]:
+    """The code is None when it was not refused."""
+    return answer.status_code, answer.json().get("code")
