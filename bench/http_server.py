@@ -137,7 +137,7 @@ async def serve(name: str, home: Path, database_url: str) -> None:
         await (bare if scope["path"].startswith("/bare") else app)(scope, receive, send)
 
     token = keys.issuer(home).token(
-        "bench", ROLES, [COUNTY], client="bench", lifetime=timedelta(days=1), now=service.clock.now()
+        "bench", ROLES, [COUNTY], client="bench", lifetime=timedelta(hours=12), now=service.clock.now()
     )
     async with app.router.lifespan_context(app):
         settle_memory()

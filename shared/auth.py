@@ -1,30 +1,25 @@
-"""Who calls: bearer tokens (JWT, EdDSA) from trusted issuers, verified once and remembered until they expire.
+"""Who calls: bearer tokens (JWT) from trusted issuers, verified once and remembered until they expire, are revoked or lose their key.
 
-A token carries subject, client, roles and divisions. The embedded mode has its own issuer; another kind of issuer (OIDC keys
-from JWKS) is another TrustedIssuer. Nothing here logs a token. Source: architecture.md 5; speed.md (sign-in).
+A token carries subject, client, roles and divisions. Issuers: the local one (shared/issuer.py) and OpenID providers
+(shared/oidc.py). Nothing here logs a token. Source: architecture.md 5; speed.md (sign-in); RFC 8725 (JWT best practices).
 """
 
-import hashlib
+import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 import jwt
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from jwt.types import Options
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from shared import keyfiles
 from shared.clock import Clock
-from shared.errors import Unauthenticated
-from shared.ids import new_id
-from shared.roles import Caller, Role
+from shared.errors import Refusal, Unauthenticated, Unavailable
+from shared.roles import FOR, Caller, Role
 from shared.scope import Area, is_division
 
 AUDIENCE = "daohu"
-LOCAL_ISSUER = "daohu-local"
 MAX_TOKEN_BYTES = 8_192
 MAX_DIVISIONS = 100
 MAX_NAME = 100
@@ -32,6 +27,18 @@ MAX_REMEMBERED = 10_000
 """Verified tokens kept in memory; the oldest goes first."""
 SKEW = timedelta(seconds=60)
 """How far an issuer's clock may be ahead of ours. An expired token gets no grace."""
+LONGEST = timedelta(hours=24)
+"""No issuer's tokens may last longer, whatever its own limit; so long a revocation is kept."""
+LOOK_S = 1.0
+"""How often it is looked whether keys or revocations have changed; in between a token that is remembered counts."""
+TYPES = ("jwt", "at+jwt", "application/at+jwt")
+"""`typ` of an access token (RFC 9068), for issuers that give one."""
+NOT_ACCESS = ("ID", "Refresh", "Offline", "Logout")
+"""Keycloak's `typ` claim of tokens that are no access tokens."""
+NAMES_OF_OURS = frozenset({"system", "anybody"})
+"""What stands on record for jobs and public routes (shared/work.py); no token may speak under it."""
+NUMBER = re.compile(r"\d{17}[\dXx]|(?:\+?(?:00)?86)?1[3-9]\d{9}|\d{16,19}")
+"""An ID, phone or card number. A subject stands in events and logs, where personal data must not."""
 
 _OPTIONS: Options = {
     "require": ["iss", "aud", "sub", "iat", "exp", "jti"],
@@ -50,93 +57,74 @@ class TokenRefused(Unauthenticated):
 
 
 class TrustedIssuer(Protocol):
-    """An issuer whose tokens count: its name (`iss`), the algorithms it may use, and its public keys."""
+    """An issuer whose tokens count: its name (`iss`), for whom, by which algorithms, how long, and its public keys."""
 
     name: str
+    audience: str
     algorithms: tuple[str, ...]
+    longest: timedelta
 
-    def key(self, kid: str) -> Any:
-        """The public key of this id, or None when the issuer has none."""
+    @property
+    def away(self) -> bool:
+        """Whether its keys cannot be had, so that its tokens can neither be accepted nor refused."""
+        ...
+
+    def key(self, kid: str, algorithm: str) -> Any:
+        """The public key of this id that fits the algorithm, or None when the issuer has none."""
+        ...
+
+    def changed(self) -> bool:
+        """Whether its keys are others than when this was last asked. It does not wait."""
+        ...
+
+    async def renew(self) -> bool:
+        """Asks for its keys again, because of a key that is not among them; whether they are others now."""
+        ...
+
+    def said(self, claims: dict[str, Any]) -> dict[str, Any]:
+        """Its claims under our names: sub, client, roles, divisions. Raises TokenRefused for what it may not say."""
         ...
 
 
-class IssuerKey:
-    """The local issuer as it is known to who only checks its tokens: by its public key."""
+class Revoked(Protocol):
+    def covers(self, subject: str, token_id: str, issued: datetime) -> bool: ...
 
-    algorithms: tuple[str, ...] = ("EdDSA",)
-
-    def __init__(self, public: Ed25519PublicKey, *, name: str = LOCAL_ISSUER) -> None:
-        self.name, self._public = name, public
-        raw = public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
-        self.kid = hashlib.sha256(raw).hexdigest()[:16]
-
-    @classmethod
-    def at(cls, path: Path) -> "IssuerKey":
-        """From a PEM file. Raises OSError, ValueError."""
-        public = serialization.load_pem_public_key(path.read_bytes())
-        if not isinstance(public, Ed25519PublicKey):
-            raise ValueError(f"{path} holds no Ed25519 public key")
-        return cls(public)
-
-    def key(self, kid: str) -> Any:
-        return self._public if kid == self.kid else None
-
-    def pem(self) -> bytes:
-        """The public key."""
-        return self._public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    def changed(self) -> bool: ...
 
 
-class LocalIssuer(IssuerKey):
-    """Issues tokens with an Ed25519 key of the deployment's own; the key file is made on first use (0600)."""
+class NothingRevoked:
+    """For who keeps no list."""
 
-    def __init__(self, key_path: Path, *, name: str = LOCAL_ISSUER) -> None:
-        private = serialization.load_pem_private_key(keyfiles.secret(key_path, _new_private_key), password=None)
-        if not isinstance(private, Ed25519PrivateKey):
-            raise ValueError(f"{key_path} holds no Ed25519 private key")
-        super().__init__(private.public_key(), name=name)
-        self._private = private
+    def covers(self, subject: str, token_id: str, issued: datetime) -> bool:
+        return False
 
-    def token(
-        self,
-        subject: str,
-        roles: Collection[Role],
-        divisions: Collection[str],
-        *,
-        client: str,
-        lifetime: timedelta,
-        now: datetime,
-    ) -> str:
-        """A token for a person or machine. `divisions`: 12-digit codes; `now`: the deployment's clock, in UTC.
-
-        Raises ValueError for what a verifier would refuse: no role, no division, a malformed division.
-        """
-        if not roles or not divisions or not all(map(is_division, divisions)):
-            raise ValueError("a token needs a role and a division; divisions are 12-digit codes, e.g. 610926000000")
-        claims = {
-            "iss": self.name,
-            "aud": AUDIENCE,
-            "sub": subject,
-            "client": client,
-            "roles": sorted(map(str, roles)),
-            "divisions": sorted(divisions),
-            "iat": int(now.timestamp()),
-            "exp": int((now + lifetime).timestamp()),
-            "jti": str(new_id()),
-        }
-        return jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": self.kid})
+    def changed(self) -> bool:
+        return False
 
 
-def _new_private_key() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+class UnknownKey(TokenRefused):
+    """Signed by a key that the issuer is not known to have: it may be a new one."""
+
+    def __init__(self, issuer: TrustedIssuer) -> None:
+        super().__init__("token_forged", "The token is signed by a key that the issuer does not have.")
+        self.issuer = issuer
+
+
+class IssuerAway(Unavailable):
+    """An issuer's keys are not known here and it does not answer."""
+
+    code = "issuer_away"
+
+    def __init__(self) -> None:
+        super().__init__("The issuer of the token does not answer, so it cannot be checked. Repeat later.")
 
 
 class Verifier:
-    """Turns a token into a Caller, or says why not (TokenRefused).
+    """Turns a token into a Caller, or says why not (TokenRefused, IssuerAway).
 
-    Codes: token_malformed, token_algorithm, token_issuer, token_forged, token_audience, token_expired, token_not_yet_valid,
-    token_no_role, token_unknown_role, token_no_division, token_bad_division.
+    Codes: token_malformed, token_algorithm, token_kind, token_issuer, token_forged, token_audience, token_expired,
+    token_not_yet_valid, token_too_long, token_revoked, token_subject, token_no_role, token_unknown_role, token_no_division,
+    token_bad_division; 503 issuer_away.
     """
 
     def __init__(
@@ -144,39 +132,69 @@ class Verifier:
         issuers: Sequence[TrustedIssuer],
         *,
         clock: Clock,
-        audience: str = AUDIENCE,
+        revoked: Revoked | None = None,
         max_remembered: int = MAX_REMEMBERED,
     ) -> None:
         self._issuers = {issuer.name: issuer for issuer in issuers}
-        self._audience, self._clock, self._max_remembered = audience, clock, max_remembered
+        assert len(self._issuers) == len(issuers), "one issuer of a name"
+        self._clock, self._max_remembered = clock, max_remembered
+        self._revoked: Revoked = revoked or NothingRevoked()
         self._remembered: dict[str, tuple[Caller, datetime]] = {}
+        self._look_at = 0.0
+
+    async def caller(self, token: str) -> Caller:
+        """The caller a token speaks for. Waits only for keys that are not known yet. Raises TokenRefused, IssuerAway."""
+        if monotonic() >= self._look_at:
+            self.look()
+        try:
+            return self.verify(token)
+        except UnknownKey as unknown:
+            if not await unknown.issuer.renew():
+                if unknown.issuer.away:
+                    raise IssuerAway from None
+                raise
+        self.look()
+        return self.verify(token)
+
+    def look(self) -> None:
+        """Forgets all tokens when an issuer's keys or what is revoked has changed."""
+        self._look_at = monotonic() + LOOK_S
+        changed = [self._revoked.changed(), *(issuer.changed() for issuer in self._issuers.values())]  # each is asked
+        if any(changed):
+            self.forget()
 
     def verify(self, token: str) -> Caller:
-        """The caller a token speaks for. Raises TokenRefused."""
+        """The caller a token speaks for, by what is known now. Raises TokenRefused."""
         now = self._clock.now()
         if (known := self._remembered.get(token)) is not None:
             caller, expires = known
             if now < expires:
                 return caller
             del self._remembered[token]
-        claims = self._claims(token)
-        expires = _instant(claims["exp"])
+        issuer, claims = self._claims(token)
+        issued, expires = _instant(claims["iat"]), _instant(claims["exp"])
         if now >= expires:
             raise TokenRefused("token_expired", "The token has expired. Sign in again.")
-        if max(_instant(claims["iat"]), _instant(claims.get("nbf", 0))) > now + SKEW:
+        if max(issued, _instant(claims.get("nbf", 0))) > now + SKEW:
             raise TokenRefused("token_not_yet_valid", "The token is not valid yet. Check the issuer's clock.")
-        caller = _caller(claims)
+        if expires - issued > issuer.longest:
+            raise TokenRefused("token_too_long", "The token lasts longer than its issuer's tokens may here.")
+        caller, token_id = _caller(issuer.said(claims)), claims["jti"]
+        if not 0 < len(token_id) <= MAX_NAME:
+            raise TokenRefused("token_malformed", f"A token's id has 1 to {MAX_NAME} characters.")
+        if self._revoked.covers(caller.subject, token_id, issued):
+            raise TokenRefused("token_revoked", "The token was revoked. Sign in again.")
         while len(self._remembered) >= self._max_remembered:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[token] = (caller, expires)
         return caller
 
     def forget(self) -> None:
-        """Each token is verified anew: call it when an issuer's key was revoked or replaced."""
+        """Each token is verified anew."""
         self._remembered.clear()
 
-    def _claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token whose signature, issuer and audience are right."""
+    def _claims(self, token: str) -> tuple[TrustedIssuer, dict[str, Any]]:
+        """The issuer of a token and its claims, when kind, signature, issuer and audience are right."""
         if len(token) > MAX_TOKEN_BYTES:
             raise TokenRefused("token_malformed", f"A token has at most {MAX_TOKEN_BYTES} bytes.")
         try:
@@ -187,17 +205,20 @@ class Verifier:
         issuer = self._issuers.get(name) if isinstance(name, str) else None
         if issuer is None:
             raise TokenRefused("token_issuer", "The token comes from an issuer that is not trusted here.")
-        if header.get("alg") not in issuer.algorithms:
+        algorithm = header.get("alg")
+        if algorithm not in issuer.algorithms:
             raise TokenRefused("token_algorithm", "The token's algorithm is not the issuer's.")
-        key = issuer.key(str(header.get("kid")))
+        if "crit" in header or str(header.get("typ") or TYPES[0]).lower() not in TYPES:
+            raise TokenRefused("token_kind", "This is no access token, or asks for what is not understood here.")
+        key = issuer.key(str(header.get("kid")), algorithm)
         if key is None:
-            raise TokenRefused("token_forged", "The token is signed by a key that the issuer does not have.")
+            raise UnknownKey(issuer)
         try:
-            return jwt.decode(
+            claims = jwt.decode(
                 token,
                 key,
-                algorithms=list(issuer.algorithms),
-                audience=self._audience,
+                algorithms=[algorithm],
+                audience=issuer.audience,
                 issuer=issuer.name,
                 options=_OPTIONS,
             )
@@ -207,6 +228,9 @@ class Verifier:
             raise TokenRefused("token_audience", "The token was issued for another system.") from None
         except (jwt.PyJWTError, ValueError, TypeError):
             raise TokenRefused("token_malformed", "The token lacks a claim or holds one of a wrong kind.") from None
+        if "at_hash" in claims or claims.get("typ") in NOT_ACCESS:
+            raise TokenRefused("token_kind", "This is no access token. Send the access token, not the ID token.")
+        return issuer, claims
 
 
 def _instant(seconds: Any) -> datetime:
@@ -222,6 +246,10 @@ def _caller(claims: dict[str, Any]) -> Caller:
     subject, client = claims["sub"], claims.get("client", "")
     if not (isinstance(client, str) and 0 < len(subject) <= MAX_NAME and 0 < len(client) <= MAX_NAME):
         raise TokenRefused("token_malformed", f"Subject and client are texts of 1 to {MAX_NAME} characters.")
+    if {subject, client} & NAMES_OF_OURS or FOR in subject or NUMBER.fullmatch(subject):
+        raise TokenRefused(
+            "token_subject", "The subject is a name of the system's own or a personal number. Map another claim to it."
+        )
     roles, divisions = claims.get("roles"), claims.get("divisions")
     if not roles or not isinstance(roles, list):
         raise TokenRefused("token_no_role", "The token carries no role. Ask the county administrator for one.")
@@ -248,8 +276,8 @@ class TokenMiddleware:
         if scope["type"] in ("http", "websocket"):
             state = scope.setdefault("state", {})
             try:
-                state["caller"] = self.verifier.verify(_bearer(scope["headers"]))
-            except TokenRefused as refused:
+                state["caller"] = await self.verifier.caller(_bearer(scope["headers"]))
+            except Refusal as refused:
                 state["token_problem"] = refused
         await self.app(scope, receive, send)
 

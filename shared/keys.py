@@ -4,23 +4,39 @@ The embedded mode makes them on first use. The processes of a cluster only read 
 `daohu migrate` or `daohu keys init` makes them, once.
 """
 
+from datetime import datetime
 from pathlib import Path
 
-from shared import keyfiles
-from shared.auth import IssuerKey, LocalIssuer, Verifier
+from shared import issuer as local
+from shared.auth import TrustedIssuer, Verifier
 from shared.clock import Clock
+from shared.issuer import LocalIssuer, LocalKeys, longest_life
 from shared.pii import Vault
+from shared.revocation import FILE as REVOKED
+from shared.revocation import Revocations
 from shared.settings import Settings
 
 
 def issuer(home: Path) -> LocalIssuer:
     """The local issuer of tokens."""
-    return LocalIssuer(home / "keys" / "issuer.pem")
+    return LocalIssuer(home / "keys" / local.PRIVATE)
 
 
 def verifier(settings: Settings, clock: Clock) -> Verifier:
-    public = settings.home / "keys" / "issuer.pub"
-    return Verifier([IssuerKey.at(public) if public.exists() else issuer(settings.home)], clock=clock)
+    """Checks tokens of the issuers that are trusted. Raises KeyFileBroken."""
+    folder = settings.home / "keys"
+    if not (folder / local.PUBLIC).exists():
+        local.publish(folder)
+    trusted: list[TrustedIssuer] = [LocalKeys(folder / local.PUBLIC, clock=clock, longest=longest_life(settings.home))]
+    return Verifier(trusted, clock=clock, revoked=Revocations(folder / REVOKED))
+
+
+def rotate_issuer(home: Path, now: datetime, *, at_once: bool = False) -> str:
+    """A new key for local tokens, whose id it answers. Tokens of the old one count until they expire; with `at_once` no more.
+
+    Running processes notice within a second. `now`: the deployment's clock, in UTC.
+    """
+    return local.rotate(home / "keys", now, life=longest_life(home), at_once=at_once)
 
 
 def vault(settings: Settings) -> Vault:
@@ -29,10 +45,7 @@ def vault(settings: Settings) -> Vault:
 
 def make(home: Path) -> None:
     """Makes the keys of all services that are not there yet."""
-    local = issuer(home)
-    public = home / "keys" / "issuer.pub"
-    if not public.exists():
-        keyfiles.public(public, local.pem())
+    local.publish(home / "keys")
     Vault.at(home / "keys" / "vault.json")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from demo.driver import Driver, Who
 from demo.server import Server
-from shared.auth import LocalIssuer
+from shared import keys
 from shared.clock import MovableClock, county_instant
 from shared.roles import Role
 
@@ -63,7 +63,7 @@ def issue_at(home: Path) -> Callable[[Who], str]:
     """Tokens of the home's own issuer, as `daohu token` gives them."""
 
     def issue(who: Who) -> str:
-        return LocalIssuer(home / "keys" / "issuer.pem").token(
+        return keys.issuer(home).token(
             subject=who.subject,
             roles=who.roles,
             divisions=list(who.divisions),

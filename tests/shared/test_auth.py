@@ -14,8 +14,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from shared.auth import AUDIENCE, MAX_TOKEN_BYTES, SKEW, LocalIssuer, TokenMiddleware, TokenRefused, Verifier
+from shared import issuer as local
+from shared import revocation
+from shared.auth import AUDIENCE, LONGEST, MAX_TOKEN_BYTES, SKEW, TokenMiddleware, TokenRefused, Verifier
 from shared.clock import MovableClock
+from shared.issuer import MAX_LIFE, LocalIssuer, LocalKeys
+from shared.keyfiles import KeyFileBroken
+from shared.revocation import Revocations, TooManyRevoked
 from shared.roles import Role
 
 NOW = datetime(2016, 11, 7, 1, 0, tzinfo=UTC)
@@ -29,13 +34,30 @@ def clock(tmp_path):
 
 
 @pytest.fixture
-def issuer(tmp_path):
-    return LocalIssuer(tmp_path / "keys" / "issuer.pem")
+def folder(tmp_path):
+    return tmp_path / "keys"
 
 
 @pytest.fixture
-def verifier(issuer, clock):
-    return Verifier([issuer], clock=clock)
+def issuer(folder):
+    local.publish(folder)
+    return LocalIssuer(folder / local.PRIVATE)
+
+
+@pytest.fixture
+def revoked(folder):
+    return folder / revocation.FILE
+
+
+def verifier_at(folder, clock, **given):
+    """A verifier as every process has one: it sees the key folder, and looks for changes whenever it is asked."""
+    keys = LocalKeys(folder / local.PUBLIC, clock=clock)
+    return Verifier([keys], clock=clock, revoked=Revocations(folder / revocation.FILE), **given)
+
+
+@pytest.fixture
+def verifier(issuer, folder, clock):
+    return verifier_at(folder, clock)
 
 
 def good(issuer, **changes):
@@ -52,8 +74,8 @@ def good(issuer, **changes):
     )
 
 
-def signed(issuer, **changes):
-    """A token with the issuer's own signature and any claims; a claim given as None is left out."""
+def signed(issuer, headers=None, **changes):
+    """A token with the issuer's own signature and any claims and headers; a claim given as None is left out."""
     claims = {
         "iss": issuer.name,
         "aud": AUDIENCE,
@@ -69,7 +91,7 @@ def signed(issuer, **changes):
         {k: v for k, v in claims.items() if v is not None},
         issuer._private,
         algorithm="EdDSA",
-        headers={"kid": issuer.kid},
+        headers={"kid": issuer.kid, **(headers or {})},
     )
 
 
@@ -97,7 +119,9 @@ class TestVerify:
     def test_the_key_file_is_the_owners_only_and_stays_the_same(self, issuer, clock, tmp_path):
         path = tmp_path / "keys" / "issuer.pem"
         assert path.stat().st_mode & 0o777 == 0o600
-        assert Verifier([LocalIssuer(path)], clock=clock).verify(good(issuer)).subject == "li"
+        local.publish(path.parent)
+        assert LocalIssuer(path).kid == issuer.kid
+        assert verifier_at(path.parent, clock).verify(good(issuer)).subject == "li"
 
     @pytest.mark.parametrize("token", ["", "x", "a.b.c", "a.b", "é", "x" * (MAX_TOKEN_BYTES + 1)])
     def test_what_is_no_token_is_malformed(self, verifier, token):
@@ -126,7 +150,7 @@ class TestVerify:
         assert refusal(verifier, token) == "token_algorithm"
 
     def test_the_public_key_is_no_shared_secret(self, issuer, verifier):
-        raw = issuer.key(issuer.kid).public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
+        raw = issuer.public.public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
         token = jwt.encode({"iss": issuer.name}, raw, algorithm="HS256", headers={"kid": issuer.kid})
         assert refusal(verifier, token) == "token_algorithm"
 
@@ -196,8 +220,8 @@ class TestMemory:
         token = good(issuer)
         assert verifier.verify(token) is verifier.verify(token)
 
-    def test_memory_is_bounded_and_the_oldest_goes_first(self, issuer, clock):
-        verifier = Verifier([issuer], clock=clock, max_remembered=2)
+    def test_memory_is_bounded_and_the_oldest_goes_first(self, issuer, folder, clock):
+        verifier = verifier_at(folder, clock, max_remembered=2)
         first, second, third = (good(issuer, subject=name) for name in ("a", "b", "c"))
         caller = verifier.verify(first)
         kept = verifier.verify(second)
@@ -206,24 +230,176 @@ class TestMemory:
         assert verifier.verify(second) is kept
         assert verifier.verify(first) is not caller
 
-    def test_after_forgetting_a_token_of_a_revoked_key_counts_no_more(self, issuer, clock):
-        class Revocable:
-            name, algorithms, revoked = issuer.name, issuer.algorithms, False
-
-            def key(self, kid):
-                return None if self.revoked else issuer.key(kid)
-
-        trusted, token = Revocable(), good(issuer)
-        verifier = Verifier([trusted], clock=clock)
-        caller = verifier.verify(token)
-        trusted.revoked = True
-        assert verifier.verify(token) is caller
-        verifier.forget()
-        assert refusal(verifier, token) == "token_forged"
-
     def test_a_refused_token_is_not_remembered(self, issuer, verifier):
         refusal(verifier, signed(issuer, roles=[]))
         assert not verifier._remembered
+
+
+class TestKind:
+    @pytest.mark.parametrize(
+        ("claims", "headers"),
+        [
+            ({"at_hash": "x"}, {}),
+            ({"typ": "ID"}, {}),
+            ({"typ": "Refresh"}, {}),
+            ({}, {"typ": "logout+jwt"}),
+            ({}, {"typ": ["JWT"]}),
+        ],
+    )
+    def test_what_is_no_access_token_is_refused(self, issuer, verifier, claims, headers):
+        assert refusal(verifier, signed(issuer, headers, **claims)) == "token_kind"
+
+    def test_what_asks_for_an_extension_is_refused(self, issuer, verifier):
+        assert refusal(verifier, signed(issuer, {"crit": ["exp"], "exp": 1})) in ("token_kind", "token_malformed")
+
+    def test_an_access_token_may_say_that_it_is_one(self, issuer, verifier):
+        assert verifier.verify(signed(issuer, {"typ": "at+jwt"})).subject == "li"
+
+    @pytest.mark.parametrize("claim", [{"jti": 5}, {"jti": ""}])
+    def test_a_token_that_could_not_be_revoked_is_malformed(self, issuer, verifier, claim):
+        assert refusal(verifier, signed(issuer, **claim)) == "token_malformed"
+
+    @pytest.mark.parametrize("subject", ["system", "anybody", "wang for li", "13800138000", "61092619700101123X"])
+    def test_a_subject_is_no_name_of_ours_and_no_personal_number(self, issuer, verifier, subject):
+        assert refusal(verifier, signed(issuer, sub=subject)) == "token_subject"
+
+
+class TestLife:
+    def test_a_local_token_lasts_a_working_day_at_most(self, issuer, verifier):
+        assert verifier.verify(good(issuer, lifetime=MAX_LIFE))
+        assert refusal(verifier, good(issuer, lifetime=MAX_LIFE + timedelta(seconds=1))) == "token_too_long"
+
+
+class TestKeyRotation:
+    async def test_a_running_verifier_takes_tokens_of_the_new_key_at_once(self, issuer, verifier, folder):
+        await verifier.caller(good(issuer))
+        local.rotate(folder, NOW, life=MAX_LIFE)
+        fresh = LocalIssuer(folder / local.PRIVATE)
+        assert fresh.kid != issuer.kid
+        assert (await verifier.caller(good(fresh, subject="wang"))).subject == "wang"
+
+    async def test_the_old_keys_tokens_count_until_the_last_of_them_has_expired(self, issuer, verifier, folder, clock):
+        local.rotate(folder, NOW, life=MAX_LIFE)
+        last = good(issuer, lifetime=MAX_LIFE)
+        clock.move_to(NOW + MAX_LIFE - timedelta(seconds=1))
+        assert await verifier.caller(last)
+        clock.move_to(NOW + MAX_LIFE + SKEW)
+        assert refusal(verifier_at(folder, clock), good(issuer, now=clock.now())) == "token_forged"
+
+    async def test_two_rotations_leave_all_three_keys(self, issuer, folder, clock):
+        issuers = [issuer]
+        for _ in range(2):
+            local.rotate(folder, NOW, life=MAX_LIFE)
+            issuers.append(LocalIssuer(folder / local.PRIVATE))
+        verifier = verifier_at(folder, clock)
+        assert len({verifier.verify(good(one)).subject for one in issuers}) == 1
+        assert len(local.read_ring(folder / local.PUBLIC)) == len({one.kid for one in issuers}) == 3
+
+    async def test_keys_whose_time_is_over_leave_the_file(self, issuer, folder):
+        local.rotate(folder, NOW, life=MAX_LIFE)
+        local.rotate(folder, NOW + 3 * MAX_LIFE, life=MAX_LIFE)
+        assert len(local.read_ring(folder / local.PUBLIC)) == 2
+
+    async def test_a_stolen_keys_tokens_count_no_more_although_they_were_remembered(self, issuer, verifier, folder):
+        stolen = good(issuer)
+        assert await verifier.caller(stolen)
+        local.rotate(folder, NOW, life=MAX_LIFE, at_once=True)
+        verifier.look()
+        with pytest.raises(TokenRefused) as refused:
+            await verifier.caller(stolen)
+        assert refused.value.code == "token_forged"
+
+    async def test_a_rotation_empties_the_memory(self, issuer, verifier, folder):
+        token = good(issuer)
+        caller = await verifier.caller(token)
+        local.rotate(folder, NOW, life=MAX_LIFE)
+        verifier.look()
+        assert await verifier.caller(token) is not caller
+
+    def test_a_rotation_that_ended_half_way_is_taken_up_again(self, issuer, folder, clock):
+        """The public keys were written, the private one was not replaced: nobody holds the new one."""
+        own = (folder / local.PRIVATE).read_bytes()
+        local.rotate(folder, NOW, life=MAX_LIFE)
+        (folder / local.PRIVATE).write_bytes(own)
+        assert verifier_at(folder, clock).verify(good(issuer))
+        local.rotate(folder, NOW, life=MAX_LIFE)
+        verifier = verifier_at(folder, clock)
+        assert verifier.verify(good(issuer))
+        assert verifier.verify(good(LocalIssuer(folder / local.PRIVATE)))
+
+    async def test_a_broken_key_file_changes_nothing_while_running_and_stops_a_start(
+        self, issuer, verifier, folder, clock
+    ):
+        (folder / local.PUBLIC).write_text("no key")
+        verifier.look()
+        assert await verifier.caller(good(issuer))
+        with pytest.raises(KeyFileBroken, match="daohu keys init"):
+            verifier_at(folder, clock)
+
+
+class TestRevocation:
+    async def test_a_revoked_subjects_tokens_end_although_they_were_remembered(self, issuer, verifier, revoked):
+        token, other = good(issuer), good(issuer, subject="wang")
+        await verifier.caller(token)
+        revocation.revoke_subject(revoked, "li", now=NOW)
+        verifier.look()
+        assert refusal(verifier, token) == "token_revoked"
+        assert verifier.verify(other).subject == "wang"
+
+    def test_a_token_issued_after_the_revocation_counts(self, issuer, verifier, revoked, clock):
+        revocation.revoke_subject(revoked, "li", now=NOW)
+        verifier.look()
+        assert refusal(verifier, good(issuer, now=NOW + SKEW)) == "token_revoked"
+        clock.move_to(NOW + SKEW + timedelta(seconds=1))
+        assert verifier.verify(good(issuer, now=clock.now()))
+
+    def test_one_token_is_revoked_by_its_id(self, issuer, verifier, revoked):
+        revocation.revoke_token(revoked, "1", now=NOW)
+        verifier.look()
+        assert refusal(verifier, signed(issuer, jti="1")) == "token_revoked"
+        assert verifier.verify(signed(issuer, jti="2"))
+
+    def test_all_tokens_before_an_instant_are_revoked(self, issuer, verifier, revoked, clock):
+        revocation.revoke_all(revoked, NOW, now=NOW)
+        verifier.look()
+        assert refusal(verifier, good(issuer)) == "token_revoked"
+        assert verifier.verify(good(issuer, now=NOW + timedelta(seconds=1)))
+
+    def test_a_second_revocation_does_not_shorten_the_first(self, issuer, verifier, revoked):
+        revocation.revoke_all(revoked, NOW, now=NOW)
+        revocation.revoke_all(revoked, NOW - HOUR, now=NOW)
+        verifier.look()
+        assert refusal(verifier, good(issuer)) == "token_revoked"
+
+    def test_an_entry_stays_as_long_as_any_token_it_speaks_of(self, revoked):
+        revocation.revoke_subject(revoked, "li", now=NOW)
+        assert "subject:li" in revocation.listed(revoked, NOW + LONGEST + SKEW)
+        assert not revocation.listed(revoked, NOW + LONGEST + 2 * SKEW)
+        revocation.revoke_subject(revoked, "wang", now=NOW + 2 * LONGEST)
+        assert "subject:li" not in revoked.read_text()
+
+    def test_the_list_is_bounded(self, revoked, monkeypatch):
+        monkeypatch.setattr(revocation, "MAX_ENTRIES", 2)
+        for name in ("a", "b", "b"):
+            revocation.revoke_subject(revoked, name, now=NOW)
+        with pytest.raises(TooManyRevoked, match="--all-before"):
+            revocation.revoke_subject(revoked, "c", now=NOW)
+        assert len(revocation.listed(revoked, NOW)) == 2
+
+    @pytest.mark.parametrize("content", [None, b"", b"[]", b'{"all": {"issued_until": "soon"}}'])
+    def test_a_list_that_is_broken_or_gone_gives_nobody_his_token_back(self, issuer, verifier, revoked, content):
+        revocation.revoke_subject(revoked, "li", now=NOW)
+        verifier.look()
+        revoked.unlink()
+        if content is not None:
+            revoked.write_bytes(content)
+        verifier.look()
+        assert refusal(verifier, good(issuer)) == "token_revoked"
+
+    def test_a_broken_list_stops_a_start(self, issuer, folder, clock, revoked):
+        revoked.write_text("{")
+        with pytest.raises(KeyFileBroken, match="all-before now"):
+            verifier_at(folder, clock)
 
 
 class TestMiddleware:
