@@ -62,6 +62,7 @@ def up(
     from services.serving import config, settle_memory
     from shared.clock import MovableClock
     from shared.observability import configure_logs
+    from shared.settings import Settings
 
     configure_logs(log_level)
     given: dict[str, Any] = {"log_level": log_level}
@@ -69,7 +70,7 @@ def up(
         MovableClock(home / "clock", clock_start.replace(tzinfo=UTC))
     if (home / "clock").exists():
         given["clock"] = "movable"  # a home that began with such a clock goes on with it
-    server = uvicorn.Server(config(Embedded(home, **given), timeout_graceful_shutdown=10))
+    server = uvicorn.Server(config(Embedded(home, **given), Settings(home=home), timeout_graceful_shutdown=10))
     settle_memory()
     listening = _listen(host, port)
     url = f"http://{host}:{listening.getsockname()[1]}"

@@ -21,7 +21,7 @@ from shared.bus import Bus, BusError, came
 from shared.errors import Unavailable
 from shared.failures import place_of
 from shared.kafka import KafkaBus
-from shared.keyfiles import KeyFileExposed
+from shared.keyfiles import KeyFileBroken, KeyFileExposed
 from shared.observability import log
 from shared.policy import PackRefused
 from shared.problems import problem
@@ -78,7 +78,7 @@ def run(name: str, listen: Callable[[], socket.socket], **given: Any) -> int:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(_live(part, settings, listening))
-        except (PackRefused, KeyFileExposed) as refusal:
+        except (PackRefused, KeyFileBroken, KeyFileExposed) as refusal:
             log(settings.service).critical("not_prepared", reason=str(refusal))
         except Exception as error:  # named by its kind and place: a traceback's text may quote a person
             log(settings.service).critical("broken", error=type(error).__name__, where=place_of(error))
@@ -112,7 +112,7 @@ async def _live(part: Part, settings: Settings, listening: socket.socket) -> int
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     door = Door(app, service.name)
     graceful = max(1, int(settings.stop_seconds / 2))  # the other half is the loops'
-    server = _Server(config(door, lifespan="off", timeout_graceful_shutdown=graceful))
+    server = _Server(config(door, settings, lifespan="off", timeout_graceful_shutdown=graceful))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.database.close)
         stack.push_async_callback(bus.stop)

@@ -1,19 +1,36 @@
 """How every process of ours serves HTTP: the listening socket, uvicorn's settings, memory that is not looked through again."""
 
+import asyncio
 import gc
 import socket
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from services.connections import Connections
+from shared.settings import Settings
+
 GC_THRESHOLDS = (20_000, 20, 20)
 
 
-def config(app: ASGIApp, **given: Any) -> uvicorn.Config:
+def config(app: ASGIApp, settings: Settings, **given: Any) -> uvicorn.Config:
     """`log_config=None`: what uvicorn has to say is a line of ours (shared.observability.Foreign)."""
+    connections = Connections(settings)
     return uvicorn.Config(
-        app, loop="uvloop", http="httptools", log_config=None, log_level="warning", access_log=False, **given
+        app,
+        loop="uvloop",
+        http=cast(type[asyncio.Protocol], connections.protocol),
+        ws="none",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        callback_notify=connections.sweep,
+        timeout_notify=0,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        **given,
     )
 
 

@@ -58,6 +58,21 @@ class TooLarge(Refusal):
     code = "too_large"
 
 
+class NotHttp(Malformed):
+    status = 400
+    code = "not_http"
+
+
+class AddressTooLong(TooLarge):
+    status = 414
+    code = "address_too_long"
+
+
+class HeadTooLarge(TooLarge):
+    status = 431
+    code = "head_too_large"
+
+
 class Conflict(Refusal):
     """Two wrote at the same moment and the rules allow one of them. Repeated, the request is judged by what stands then."""
 

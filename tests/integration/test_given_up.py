@@ -39,7 +39,7 @@ async def test_a_request_given_up_at_a_stop_is_to_be_repeated_and_left_nothing(
     async with running(settings_for(Slow, tmp_path, database_url), metadata, [router]) as live:
         live.app.state.begun = asyncio.Event()
         listening = listen("127.0.0.1", 0)
-        server = uvicorn.Server(config(live.app, lifespan="off", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(config(live.app, live.service.settings, lifespan="off", timeout_graceful_shutdown=1))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         url = f"http://127.0.0.1:{listening.getsockname()[1]}"
         headers = {"authorization": f"Bearer {live.token(Role.TOWN_OFFICE)}", "idempotency-key": "once"}
