@@ -123,8 +123,8 @@ class Verifier:
     """Turns a token into a Caller, or says why not (TokenRefused, IssuerAway).
 
     Codes: token_malformed, token_algorithm, token_kind, token_issuer, token_forged, token_audience, token_expired,
-    token_not_yet_valid, token_too_long, token_revoked, token_subject, token_no_role, token_unknown_role, token_no_division,
-    token_bad_division; 503 issuer_away.
+    token_not_yet_valid, token_too_long, token_revoked, token_subject, token_beyond_issuer, token_no_role, token_unknown_role,
+    token_no_division, token_bad_division; 503 issuer_away.
     """
 
     def __init__(
@@ -243,8 +243,8 @@ def _instant(seconds: Any) -> datetime:
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
-    subject, client = claims["sub"], claims.get("client", "")
-    if not (isinstance(client, str) and 0 < len(subject) <= MAX_NAME and 0 < len(client) <= MAX_NAME):
+    subject, client = claims["sub"], claims.get("client")
+    if not (isinstance(subject, str) and isinstance(client, str) and 0 < len(subject) <= MAX_NAME >= len(client) > 0):
         raise TokenRefused("token_malformed", f"Subject and client are texts of 1 to {MAX_NAME} characters.")
     if {subject, client} & NAMES_OF_OURS or FOR in subject or NUMBER.fullmatch(subject):
         raise TokenRefused(

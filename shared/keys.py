@@ -11,6 +11,7 @@ from shared import issuer as local
 from shared.auth import TrustedIssuer, Verifier
 from shared.clock import Clock
 from shared.issuer import LocalIssuer, LocalKeys, longest_life
+from shared.keyfiles import KeyFileBroken
 from shared.pii import Vault
 from shared.revocation import FILE as REVOKED
 from shared.revocation import Revocations
@@ -24,10 +25,17 @@ def issuer(home: Path) -> LocalIssuer:
 
 def verifier(settings: Settings, clock: Clock) -> Verifier:
     """Checks tokens of the issuers that are trusted. Raises KeyFileBroken."""
-    folder = settings.home / "keys"
-    if not (folder / local.PUBLIC).exists():
-        local.publish(folder)
-    trusted: list[TrustedIssuer] = [LocalKeys(folder / local.PUBLIC, clock=clock, longest=longest_life(settings.home))]
+    folder, trusted = settings.home / "keys", list[TrustedIssuer]()
+    if settings.local_issuer:
+        if not (folder / local.PUBLIC).exists():
+            local.publish(folder)
+        trusted.append(LocalKeys(folder / local.PUBLIC, clock=clock, longest=longest_life(settings.home)))
+    if settings.oidc_issuers is not None:
+        from shared import oidc  # an HTTP client that a house with only its own tokens never loads
+
+        trusted += map(oidc.Provider, oidc.issuers_at(settings.oidc_issuers))
+    if not trusted:
+        raise KeyFileBroken("Nobody's token would count: set DAOHU_OIDC_ISSUERS, or leave DAOHU_LOCAL_ISSUER on")
     return Verifier(trusted, clock=clock, revoked=Revocations(folder / REVOKED))
 
 

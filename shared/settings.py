@@ -25,6 +25,11 @@ class Settings(BaseSettings):
     policies: Path = Path(__file__).parent.parent / "policies"
     database_url: str = Field(default="", description="empty: an SQLite file of the service under `home`")
 
+    oidc_issuers: Path | None = Field(
+        default=None, description="YAML list of the OpenID providers whose tokens count (docs/sign-in.md)"
+    )
+    local_issuer: bool = Field(default=True, description="whether tokens of the deployment's own key count")
+
     kafka_bootstrap_servers: str = Field(
         default="", description="host:port[,…] of Apache Kafka; empty: a local bus in a file under `home`"
     )
