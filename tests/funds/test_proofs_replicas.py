@@ -3,10 +3,9 @@
 import asyncio
 from datetime import date
 
-from services.funds.ledger import api as ledger_api
+from services.funds.api import ROUTERS
 from services.funds.ledger.domain import AccountKey, Command, Posting
 from services.funds.ledger.service import open_ledger
-from services.funds.proofs import api as proofs_api
 from services.funds.proofs import sequencer
 from services.funds.proofs.audit import verify_database
 from services.funds.proofs.notes import read_keys
@@ -30,7 +29,7 @@ def receipt(number: int, live) -> Command:
 
 async def test_two_sequencers_at_once_seal_each_entry_once(tmp_path, postgres_url):
     settings = settings_for(Settings, tmp_path / "home", postgres_url)
-    routers = [ledger_api.router, proofs_api.router]
+    routers = ROUTERS
     async with running(settings, metadata, routers, resources={"ledger": open_ledger}) as live:
         other = Service(settings, live.service.bus)
         for number in range(ENTRIES):
@@ -46,7 +45,7 @@ async def test_two_sequencers_at_once_seal_each_entry_once(tmp_path, postgres_ur
 
 async def test_an_api_shows_the_logs_key_without_the_private_one(tmp_path, postgres_url):
     settings = settings_for(Settings, tmp_path / "home", postgres_url)
-    routers = [ledger_api.router, proofs_api.router]
+    routers = ROUTERS
     async with running(settings, metadata, routers, resources={"ledger": open_ledger}) as live:
         await live.app.state.ledger.post(receipt(1, live))
         await sequencer.seal(live.service)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.funds.api import ROUTERS
 from services.funds.ledger.domain import AccountKey, Command, Posting
 from services.funds.ledger.service import open_ledger
 from services.funds.proofs import sequencer, stretch
@@ -39,7 +40,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 async def sealed(home: Path, commands: Callable[[datetime], list[Command]]) -> str:
     settings = settings_for(Settings, home)
-    async with running(settings, metadata, (), resources={"ledger": open_ledger}) as live:
+    async with running(settings, metadata, ROUTERS, resources={"ledger": open_ledger}) as live:
         await asyncio.gather(*(live.app.state.ledger.post(command) for command in commands(live.clock.now())))
         await sequencer.seal(live.service)
         async with live.service.database.read() as tx:
@@ -100,7 +101,7 @@ WRONG = {
     "the last entry of a page": ([f"update ledger_entry set memo = 'x' where seq = {PAGE}"], [PAGE]),
     "the first of the next": ([f"update ledger_posting set amount_fen = 1 where seq = {PAGE + 1} and line = 1"], [PAGE + 1, None]),
     "the last entry of a page taken out": ([f"delete from ledger_entry where seq = {PAGE}"], [PAGE, PAGE + 1]),
-    "a signed root": ([f"update log_checkpoint set root = zeroblob(32) where size = {ENTRIES}"], [ENTRIES]),
+    "a signed root": ([f"update log_checkpoint set root = zeroblob(32) where size = {ENTRIES}"], [None]),
 }  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """The control chain (审批链): which act comes next on an object, who may do it, and that nobody does two that exclude each other."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -8,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from services.funds.ledger.domain import canonical, instant_text
 from shared.errors import Forbidden, Refusal
 from shared.roles import Caller, Role
 from shared.scope import Level, at_level
@@ -67,21 +65,8 @@ class Decision:
     digest: str = ""
 
 
-def digest_of(row: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of a decision's whole row, written canonically: an entry that it opened the door to binds it for good."""
-    said = {
-        "id": str(row["id"]),
-        "subject": row["subject"],
-        "division": row["division"],
-        "place": row["place"],
-        "act": row["act"],
-        "verdict": row["verdict"],
-        "decider": row["decider"],
-        "reason": row["reason"],
-        "decided_on": row["decided_on"].isoformat(),
-        "decided_at": instant_text(row["decided_at"]),
-    }
-    return hashlib.sha256(canonical(said)).hexdigest()
+BOUND = ("id", "subject", "division", "place", "act", "verdict", "decider", "reason", "decided_on", "decided_at")
+"""The columns of a decision that the entry it opens the door to binds by their digest: all of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Column, Date, Integer, String, Table, UniqueConstraint, Uuid, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.funds.approvals.domain import Decision, Verdict, digest_of
+from services.funds.approvals.domain import BOUND, Decision, Verdict
+from services.funds.ledger.domain import row_digest
 from services.funds.tables import metadata
 from shared.append_only import protect
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
@@ -66,4 +67,5 @@ async def rows_of(tx: AsyncConnection, subjects: Sequence[str], area: Area) -> d
 
 
 def as_decision(row: dict[str, Any]) -> Decision:
-    return Decision(row["id"], row["act"], Verdict(row["verdict"]), row["decider"], row["decided_on"], digest_of(row))
+    verdict, digest = Verdict(row["verdict"]), row_digest(row, BOUND)
+    return Decision(row["id"], row["act"], verdict, row["decider"], row["decided_on"], digest)

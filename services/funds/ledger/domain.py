@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 
@@ -318,6 +319,22 @@ def genesis(book: str) -> Head:
 def digest_of(body: bytes) -> bytes:
     """An entry's own hash: SHA-256 of its canonical body."""
     return hashlib.sha256(body).digest()
+
+
+def row_digest(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """SHA-256 (hex) of these columns of a row, written canonically: days and instants as entries write them, ids as text.
+
+    So an entry binds a row that stands elsewhere. Raises EntryMalformed.
+    """
+    return digest_of(canonical({name: _as_text(row[name]) for name in columns})).hex()
+
+
+def _as_text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return instant_text(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, UUID) else value
 
 
 def link(prev: bytes, seq: int, digest: bytes) -> bytes:

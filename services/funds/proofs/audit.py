@@ -8,63 +8,88 @@ import gc
 import multiprocessing
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
 from typing import Any, NamedTuple
 
 from services.funds.ledger import domain
 from services.funds.ledger.domain import MAY_OVERDRAW, AccountKey
-from services.funds.proofs import merkle
-from services.funds.proofs.books import Source, open_source, raw
-from services.funds.proofs.notes import Checkpoint, VerifierKey, open_checkpoint, read_unsigned
-from services.funds.proofs.stretch import MAX_PROBLEMS, PAGE, Stretch, check_stretch
+from services.funds.proofs import acts, merkle
+from services.funds.proofs.books import PAGE_LEVEL, Source, open_source, raw
+from services.funds.proofs.kept import Kept
+from services.funds.proofs.notes import BadNote, Checkpoint, VerifierKey, open_checkpoint
+from services.funds.proofs.stretch import MAX_PROBLEMS, PAGE, Bound, Stretch, check_stretch
 from services.funds.proofs.verify import Report
 
 OWN_PROCESS = 64 * PAGE
 """So many entries are worth a process of their own."""
 
+LEAF_BYTES = 32
+
 _BELOW_ALL = -(2**63)
 
 
 async def verify_database(
-    database: str, note: str, keys: Sequence[VerifierKey], *, log_only: bool = False, stretch: int = OWN_PROCESS
+    database: str,
+    note: str | Sequence[str],
+    keys: Sequence[VerifierKey],
+    *,
+    witnesses: Sequence[VerifierKey] = (),
+    leaves: bytes = b"",
+    log_only: bool = False,
+    stretch: int = OWN_PROCESS,
 ) -> Report:
-    """Checks a ledger database against a checkpoint kept outside it; without keys the signature is not checked.
+    """Checks a ledger database against checkpoints kept outside it; without keys their signatures are not checked.
 
-    Recomputes chain, Merkle root, postings and balances from the entries' own bytes; with `log_only` chain and root alone.
-    `stretch`: the least entries that get a process of their own. Raises BadNote when the checkpoint is not one, OSError or the
-    driver's error when the database cannot be read.
+    Recomputes chain, tree, postings, balances and what opened the door from the entries' own bytes; with `log_only` chain and tree
+    alone. `witnesses`: the newest checkpoint must carry the signature of one of these too. `leaves`: the leaf hashes that a witness
+    kept; a history written anew is then named to the entry. `stretch`: the least entries that get a process of their own.
+    Raises BadNote when a note is no checkpoint, OSError or the driver's error when the database cannot be read.
     """
-    checkpoint = open_checkpoint(note, keys) if keys else read_unsigned(note)
-    report = Report(checkpoint)
+    kept = Kept.open([note] if isinstance(note, str) else note, keys, witnesses)
+    report = Report(kept.newest)
     if not keys:
         report.notes.append("no key was given: the checkpoint is believed, its signature was not checked")
     if log_only:
         report.notes.append("only the log was checked: neither columns nor postings nor balances")
     async with open_source(database) as source:
-        await _Audit(database, source, checkpoint, report, log_only).run(stretch)
+        await _Audit(database, source, kept, keys, report, log_only, leaves).run(stretch)
     report.problems.sort(key=lambda problem: (problem.entry is None, problem.entry))
     return report
 
 
 class _Audit:
-    def __init__(self, database: str, source: Source, checkpoint: Checkpoint, report: Report, log_only: bool) -> None:
-        self.database, self.source, self.checkpoint = database, source, checkpoint
-        self.report, self.log_only = report, log_only
-        self.book = checkpoint.origin.rpartition("/")[2]
+    def __init__(
+        self,
+        database: str,
+        source: Source,
+        kept: Kept,
+        keys: Sequence[VerifierKey],
+        report: Report,
+        log_only: bool,
+        leaves: bytes,
+    ) -> None:
+        self.database, self.source, self.kept, self.keys = database, source, kept, keys
+        self.checkpoint = kept.newest
+        self.report, self.log_only, self.leaves = report, log_only, leaves
+        self.book = self.checkpoint.origin.rpartition("/")[2]
         self.head = domain.genesis(self.book)
         self.balances: defaultdict[int, int] = defaultdict(int)
         self.divisions: dict[int, str] = {}
         self.summed: dict[tuple[int, str], int] = defaultdict(int)
+        self.bound: list[Bound] = []
+        self.upper: dict[merkle.Node, bytes] = {}
         self.ended_early = False
 
     async def run(self, stretch: int) -> None:
         accounts = [] if self.log_only else await self.source.rows("accounts", self.book)
-        signed = {row[0]: raw(row[1]) for row in await self.source.rows("checkpoints", self.book)}
+        own = self._own(await self.source.rows("checkpoints", self.book))
+        sealed = max(own, default=0)
         ((last,),) = await self.source.rows("last", self.book)
         summed = await self.source.rows("summed", self.book)
-        asked = _Asked([*signed, self.checkpoint.size], summed[0][0] if summed else 0, self.log_only)
+        sizes = sorted({*own, *self.kept.roots})
+        asked = _Asked(sizes, sealed, summed[0][0] if summed else 0, self.log_only)
         parts = [] if last is None else await self._stretches(last, asked, stretch)
         for part in parts:
             self._take(part)
@@ -72,18 +97,31 @@ class _Audit:
                 self.report.notes.append("more is wrong; the check ended early")
                 self.ended_early = True
                 break
-        roots = self._roots(parts)
-        first_wrong = min((p.entry for p in self.report.problems if p.entry is not None), default=None)
-        for size in sorted(signed.keys() & roots.keys()):
-            if signed[size] != roots[size] and (first_wrong is None or size < first_wrong):
-                self.report.wrong(size, "the checkpoint that was signed after it has another root")
-                break
+        roots = self._roots(parts, sealed)
+        await self._history(roots, own)
         if not self.ended_early:
             if not self.log_only:
                 self._totals(accounts)
                 await self._sums(accounts)
+                await acts.check(self.source, self.book, self.bound, self.report)
+            await self._nodes(sealed, whole=all(part.whole for part in parts))
             await self._heads()
-            self._ending(roots.get(self.checkpoint.size))
+            self._ending(sealed)
+
+    def _own(self, rows: Sequence[Any]) -> dict[int, bytes]:
+        """Size → root of the checkpoints in the database that are as the log's key signed them; names the others."""
+        own: dict[int, bytes] = {}
+        for size, root, note in rows:
+            said = Checkpoint(self.checkpoint.origin, size, raw(root))
+            try:
+                signed = open_checkpoint(note, self.keys) == said if self.keys else note.startswith(said.text() + "\n")
+            except (BadNote, AttributeError, TypeError):
+                signed = False
+            if signed:
+                own[size] = said.root
+            else:
+                self.report.wrong(None, f"the database's checkpoint of {size} entries was changed")
+        return own
 
     async def _stretches(self, last: int, asked: "_Asked", least: int) -> list[Stretch]:
         """Processes read the rows up to `last` each in a view of its own: what was added since is not looked at, and the rest never changes."""
@@ -111,10 +149,11 @@ class _Audit:
             self.balances[account] += fen
         for place, fen in part.summed.items():
             self.summed[place] += fen
+        self.bound += part.bound
         self.head = part.head
 
-    def _roots(self, parts: Sequence[Stretch]) -> dict[int, bytes]:
-        """The tree's root at every size that was asked for; up to the first entry that is missing."""
+    def _roots(self, parts: Sequence[Stretch], sealed: int) -> dict[int, bytes]:
+        """The tree's root at every size that was asked for; up to the first entry that is missing. Keeps the log's upper nodes."""
         roots: dict[int, bytes] = {}
         edge: list[bytes] = []
         pages = 0
@@ -123,11 +162,65 @@ class _Audit:
                 break
             for page in part.pages:
                 roots |= {size: merkle.fold([*edge, *local]) for size, local in page.edge_at.items()}
-                merkle.grow(edge, pages, page.edge[:1])
+                made = merkle.grow(edge, pages, page.edge[:1])
                 pages += 1
+                if pages <= sealed >> PAGE_LEVEL:
+                    self.upper |= {(level + PAGE_LEVEL, place): hash for (level, place), hash in made[1:]}
             if not part.whole:
                 break
         return roots
+
+    async def _history(self, roots: Mapping[int, bytes], own: Mapping[int, bytes]) -> None:
+        """Whether the tree had the roots that were signed. Says where it was written anew, as closely as what was kept allows."""
+        first_wrong = min((p.entry for p in self.report.problems if p.entry is not None), default=None)
+        anchors = sorted({*own.items(), *self.kept.roots.items()})
+        wrong = [size for size, root in anchors if size in roots and roots[size] != root]
+        if not wrong or (first_wrong is not None and first_wrong <= wrong[0]):
+            return
+        upto, outside = wrong[0], self.kept.roots
+        agreeing = [size for size, root in outside.items() if roots.get(size) == root]
+        if max(agreeing, default=0) >= upto:
+            self.report.wrong(None, f"the database's checkpoint of {upto} entries has another root than they have")
+            return
+        after = max(
+            agreeing, default=0
+        )  # what the database holds itself may have been signed after it was written anew
+        if self.leaves and (first := await self._first_unlike(upto)):
+            self.report.wrong(first, "it is not the one that was witnessed; what follows was made to fit")
+        elif after + 1 == upto:
+            self.report.wrong(upto, "it is not the one under the signed root")
+        else:
+            what = f"it, or one after it up to entry {upto}, is not the one under the signed root: which one cannot be told"
+            self.report.wrong(after + 1, what)
+
+    async def _first_unlike(self, upto: int) -> int | None:
+        """The first entry whose leaf is not the one a witness kept; None when what it kept does not make the root of its checkpoint."""
+        at = max((size for size in self.kept.roots if size * LEAF_BYTES <= len(self.leaves)), default=0)
+        kept = [self.leaves[n : n + LEAF_BYTES] for n in range(0, at * LEAF_BYTES, LEAF_BYTES)]
+        edge: list[bytes] = []
+        merkle.grow(edge, 0, kept)
+        if merkle.fold(edge) != self.kept.roots.get(at):
+            self.report.notes.append("the leaves that were kept do not make the root of their checkpoint: not used")
+            return None
+        link = domain.genesis(self.book).link
+        for start in range(0, min(upto, at), PAGE):
+            for seq, body, _, linked in await self.source.rows("links", self.book, start, min(upto, at, start + PAGE)):
+                if merkle.leaf_hash(domain.record(seq, link, raw(linked), raw(body))) != kept[seq - 1]:
+                    return int(seq)
+                link = raw(linked)
+        return None
+
+    async def _nodes(self, sealed: int, *, whole: bool) -> None:
+        """The log's nodes above pages, and those there should not be."""
+        if strays := await self.source.rows("nodes too many", self.book, sealed):
+            level, place = strays[0]
+            what = f"the log has {len(strays)} nodes too many, the first at level {level}, place {place}"
+            self.report.wrong(None, what)
+        found = {(row[0], row[1]): raw(row[2]) for row in await self.source.rows("nodes above", self.book)}
+        if whole and not self.report.problems and (other := found.items() ^ self.upper.items()):
+            level, place = min(other)[0]
+            first, last = (place << level) + 1, (place + 1) << level
+            self.report.wrong(first, f"the log's node over the entries {first} to {last} is not made of them")
 
     def _totals(self, rows: Sequence[Any]) -> None:
         """The balances, and accounts that are not as they should be."""
@@ -166,24 +259,32 @@ class _Audit:
             self.report.wrong(None, f"the head of the book is not its last entry, {self.head.seq}")
         if not self.log_only and (count := (await self.source.rows("orphans", self.book, self.head.seq))[0][0]):
             self.report.wrong(None, f"{count} postings belong to no entry")
+        for (book,) in [] if self.log_only else await self.source.rows("headless"):
+            self.report.wrong(None, f"there are postings in book {book}, which does not exist")
 
-    def _ending(self, root: bytes | None) -> None:
+    def _ending(self, sealed: int) -> None:
+        held, last = self.checkpoint.size, self.head.seq
         if self.head.seq < self.checkpoint.size:
-            self.report.truncated_at = self.head.seq
-        elif root is not None and root != self.checkpoint.root and not self.report.problems:
+            self.report.truncated_at = last
+        elif sealed < held:
             self.report.wrong(
-                None, f"entries 1 to {self.checkpoint.size} are not those of the checkpoint; which one cannot be told"
+                None,
+                f"the database's own log ends with entry {sealed}, the checkpoint kept outside with {held}: "
+                "an older copy was put back, or checkpoints were deleted",
             )
-        if self.head.seq > self.checkpoint.size:
-            self.report.notes.append(
-                f"entries {self.checkpoint.size + 1} to {self.head.seq} are newer than the checkpoint: only their chain was checked"
-            )
+        if last > held:
+            said = f"entries {held + 1} to {last} are newer than the checkpoint kept outside and not covered by it: "
+            said += "only their chain was checked"
+            if self.keys and sealed > held:
+                said += f"; up to {min(sealed, last)} the database's own checkpoints, which the log's key signed, agree"
+            self.report.notes.append(said)
 
 
 class _Asked(NamedTuple):
     """What is wanted of every stretch of a book: see `check_stretch`."""
 
     sizes: Sequence[int]
+    sealed: int
     summed: int
     log_only: bool
 

@@ -1,6 +1,7 @@
 """A ledger database as the verifier reads it (账库): rows, not services' code; read-only, one consistent view."""
 
 import contextlib
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,33 +9,65 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote
 
-_ENTRY = "seq, body, digest, link, request_hash, kind, ref, once, actor, {day}, {instant}, division, memo"
-_ENTRIES = f"select {_ENTRY} from ledger_entry where book = $1 and seq > $2 and seq <= $3 order by seq"  # noqa: S608
-_SQLITE = {"day": "effective_on", "instant": "recorded_at"}
-_POSTGRES = {
-    "day": "effective_on::text",
-    "instant": "to_char(recorded_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"+00:00\"')",
-}
-"""Days and instants come as the text that entries hold."""
+PAGE_LEVEL = 11
+"""Entries are read 2^11 at once: a full page of them is one complete node of the log's tree, at this level."""
+
+_LEVELS = f"with l(level) as (values {', '.join(f'({level})' for level in range(PAGE_LEVEL + 1))})"
+_NODES = (
+    "select n.level, n.place, n.hash from l join log_node n on n.book = $1 and n.level = l.level "
+    "and n.place >= (cast($2 as bigint) >> l.level) and n.place < (cast($3 as bigint) >> l.level) order by n.level, n.place"
+)
+"""The complete nodes over leaves from $2 on and before $3, up to a page's."""
 
 _QUERIES = {
+    "entries": "select seq, body, digest, link, request_hash, kind, ref, once, actor, {effective_on}, {recorded_at}, division, memo "
+    "from ledger_entry where book = $1 and seq > $2 and seq <= $3 order by seq",
     "links": "select seq, body, digest, link from ledger_entry where book = $1 and seq > $2 and seq <= $3 order by seq",
     "head": "select seq, link from ledger_book where book = $1",
     "last": "select max(seq) from ledger_entry where book = $1",
     "before": "select seq, link from ledger_entry where book = $1 and seq <= $2 order by seq desc limit 1",
     "next": "select min(seq) from ledger_entry where book = $1 and seq > $2",
     "accounts": "select id, name, kind, owner, earmark, division, may_overdraw, balance_fen from ledger_account where book = $1",
-    "checkpoints": "select size, root from log_checkpoint where book = $1",
+    "checkpoints": "select size, root, note from log_checkpoint where book = $1 order by size",
     "postings": "select seq, line, account_id, division, amount_fen from ledger_posting "
     "where book = $1 and seq > $2 and seq <= $3 order by seq, line",
     "sums": "select earmark, kind, division, fen from ledger_sum where book = $1",
     "summed": "select seq from ledger_summed where book = $1",
     "orphans": "select count(*) from ledger_posting where book = $1 and seq > $2",
-    "leaves": "select place, hash from log_node where book = $1 and level = 0 and place >= $2 and place < $3 order by place",
+    "headless": "with recursive b(book) as (select min(book) from ledger_posting union all "
+    "select (select min(book) from ledger_posting where book > b.book) from b where b.book is not null) "
+    "select book from b where book not in (select book from ledger_book)",
+    "nodes": f"{_LEVELS} select level, count(*), {{joined}} from ({_NODES}) as listed group by level order by level",  # noqa: S608
+    "nodes one by one": f"{_LEVELS} {_NODES}",
+    "nodes above": f"select level, place, hash from log_node where book = $1 and level > {PAGE_LEVEL}",  # noqa: S608
+    "nodes too many": f"{_LEVELS} select n.level, n.place from l join log_node n on n.book = $1 and n.level = l.level "  # noqa: S608
+    "and (n.place < 0 or n.place >= (cast($2 as bigint) >> l.level)) "
+    "union all select level, place from log_node where book = $1 and level < 0",
+    "decisions": "select id, subject, division, place, act, verdict, decider, reason, {decided_on}, {decided_at} from decision "
+    "where substr(division, 1, 6) = $1 order by subject, place",
+    "notices": "select id, subject, division, place, {posted_on}, days, digest, content, posted_by, {posted_at} from notice "
+    "where substr(division, 1, 6) = $1",
+    "objections": "select id, notice_id, number, raised_by, {raised_on}, {raised_at}, finding, answered_by, {answered_on}, "
+    "{answered_at} from objection order by notice_id, number",
 }
+"""Days (`…_on`) and instants (`…_at`) come as the text that entries hold."""
 
-_FOR_SQLITE = {**_QUERIES, "entries": _ENTRIES.format(**_SQLITE)}
-_FOR_POSTGRES = {**_QUERIES, "entries": _ENTRIES.format(**_POSTGRES)}
+_ON_POSTGRES = (
+    (r"\{(\w+_on)\}", r"\1::text"),
+    (r"\{(\w+_at)\}", r"""to_char(\1 at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""),
+    (r"\{joined\}", "string_agg(hash, ''::bytea order by place)"),
+)
+_ON_SQLITE = ((r"\{joined\}", "cast(group_concat(hash, '') as blob)"), (r"\{(\w+)\}", r"\1"), (r"\$", "?"))
+
+
+def _as_written_for(dialect: Sequence[tuple[str, str]]) -> dict[str, str]:
+    written = dict(_QUERIES)
+    for ours, theirs in dialect:
+        written = {name: re.sub(ours, theirs, query) for name, query in written.items()}
+    return written
+
+
+_FOR_SQLITE, _FOR_POSTGRES = _as_written_for(_ON_SQLITE), _as_written_for(_ON_POSTGRES)
 
 
 class Source(Protocol):
@@ -50,7 +83,7 @@ class _Sqlite:
         self._connection = connection
 
     async def rows(self, query: str, *values: object) -> Sequence[Any]:
-        return self._connection.execute(_FOR_SQLITE[query].replace("$", "?"), values).fetchall()
+        return self._connection.execute(_FOR_SQLITE[query], values).fetchall()
 
 
 class _Postgres:

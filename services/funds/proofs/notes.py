@@ -1,6 +1,6 @@
 """Signed notes, checkpoints and proofs as texts, exactly as C2SP writes them, so that other tools of that family check ours.
 
-Source: c2sp.org/signed-note, c2sp.org/tlog-checkpoint, c2sp.org/tlog-proof@v1. Reading is strict: a text that would not be
+Source: c2sp.org/signed-note, c2sp.org/tlog-checkpoint, c2sp.org/tlog-cosignature, c2sp.org/tlog-proof@v1. Reading is strict: a text that would not be
 written the same way again is refused, so no byte of one can change unseen.
 """
 
@@ -15,7 +15,9 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-ED25519 = b"\x01"
+ED25519, COSIGNATURE = b"\x01", b"\x04"
+"""What a key is for: signing notes of its own log, or witnessing those of others with the time (cosignature/v1)."""
+
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 MAX_SIGNATURES = 16
 MAX_NOTE_BYTES = 64 << 10
@@ -27,8 +29,13 @@ class BadNote(ValueError):
     """A text that is not what it should be, or that no known key has signed."""
 
 
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
+def _key_id(name: str, kind: bytes, public: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
+
+
+def _witnessed(text: str, at: int) -> bytes:
+    """What a witness signs of a checkpoint: the time, in seconds since 1970, and its text."""
+    return f"cosignature/v1\ntime {at}\n{text}".encode()
 
 
 def _name_ok(name: str) -> bool:
@@ -48,27 +55,35 @@ def strict_base64(text: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """A public key under a name: `name+keyid+base64(0x01 ‖ 32 bytes)`."""
+    """A public key under a name: `name+keyid+base64(kind ‖ 32 bytes)`; the kind is 1 for a log's key, 4 for a witness's."""
 
     name: str
     public: bytes
+    kind: bytes = ED25519
 
     @property
     def id(self) -> bytes:
-        return _key_id(self.name, self.public)
+        return _key_id(self.name, self.kind, self.public)
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{base64.b64encode(ED25519 + self.public).decode()}"
+        return f"{self.name}+{self.id.hex()}+{base64.b64encode(self.kind + self.public).decode()}"
+
+    def check(self, signature: bytes, text: str) -> None:
+        """Raises InvalidSignature unless it is this key's signature of the text; a witness's begins with its time (8 bytes)."""
+        said = text.encode()
+        if self.kind == COSIGNATURE:
+            said, signature = _witnessed(text, int.from_bytes(signature[:8], "big")), signature[8:]
+        Ed25519PublicKey.from_public_bytes(self.public).verify(signature, said)
 
     @classmethod
     def read(cls, text: str) -> "VerifierKey":
-        """Raises BadNote when it is not an Ed25519 verifier key or its id does not fit."""
+        """Raises BadNote when it is no verifier key of a log or a witness, or its id does not fit."""
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")
         data = strict_base64(encoded)
-        if not _name_ok(name) or len(data) != 33 or data[:1] != ED25519:
+        if not _name_ok(name) or len(data) != 33 or data[:1] not in (ED25519, COSIGNATURE):
             raise BadNote("a verifier key reads name+id+base64 and is Ed25519")
-        key = cls(name, data[1:])
+        key = cls(name, data[1:], data[:1])
         if key.id.hex() != key_id:
             raise BadNote(f"the id of the verifier key {name} does not fit the key")
         return key
@@ -107,13 +122,22 @@ class Signer:
                 fresh.unlink()
         return cls(Ed25519PrivateKey.from_private_bytes(base64.b64decode(path.read_bytes())))
 
-    def verifier(self, name: str) -> VerifierKey:
-        return VerifierKey(name, self.public)
+    def verifier(self, name: str, kind: bytes = ED25519) -> VerifierKey:
+        return VerifierKey(name, self.public, kind)
 
     def sign(self, text: str, name: str) -> str:
         """The text as a note with our signature under `name`."""
-        signature = base64.b64encode(_key_id(name, self.public) + self._private.sign(text.encode())).decode()
-        return f"{text}\n— {name} {signature}\n"
+        signature = _key_id(name, ED25519, self.public) + self._private.sign(text.encode())
+        return f"{text}\n{_line(name, signature)}"
+
+    def cosign(self, text: str, name: str, at: int) -> str:
+        """The line by which a witness adds its signature to a note of this text, at a time in seconds since 1970."""
+        signature = at.to_bytes(8, "big") + self._private.sign(_witnessed(text, at))
+        return _line(name, _key_id(name, COSIGNATURE, self.public) + signature)
+
+
+def _line(name: str, signature: bytes) -> str:
+    return f"— {name} {base64.b64encode(signature).decode()}\n"
 
 
 def open_note(note: str, keys: Iterable[VerifierKey]) -> str:
@@ -143,7 +167,7 @@ def open_note(note: str, keys: Iterable[VerifierKey]) -> str:
         if (key := known.get((name, signature[:4]))) is None:
             continue
         try:
-            Ed25519PublicKey.from_public_bytes(key.public).verify(signature[4:], text.encode())
+            key.check(signature[4:], text)
         except InvalidSignature:
             raise BadNote(f"the signature of {name} is wrong") from None
         signed = True
@@ -184,7 +208,15 @@ def read_unsigned(note: str) -> Checkpoint:
 def open_checkpoint(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
     """The checkpoint that a key named like its origin has signed. Raises BadNote."""
     origin = note.partition("\n")[0]
-    return Checkpoint.read(open_note(note, [key for key in keys if key.name == origin]))
+    return Checkpoint.read(open_note(note, [key for key in keys if key.name == origin and key.kind == ED25519]))
+
+
+def require_witness(note: str, witnesses: Iterable[VerifierKey]) -> None:
+    """Raises BadNote unless one of these witnesses has signed the note."""
+    try:
+        open_note(note, [key for key in witnesses if key.kind == COSIGNATURE])
+    except BadNote as error:
+        raise BadNote(f"no witness stands for this checkpoint: {error}") from None
 
 
 def _decimal(text: str) -> int:

@@ -12,19 +12,18 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import chain, islice, repeat
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from services.funds.ledger import domain
 from services.funds.ledger.domain import AccountKey, Head
 from services.funds.proofs import merkle
-from services.funds.proofs.books import Source, raw
+from services.funds.proofs.books import PAGE_LEVEL, Source, raw
 from services.funds.proofs.verify import Problem
 
-PAGE_LEVEL = 11
 PAGE = 1 << PAGE_LEVEL
-"""Entries read at once. A full page is one complete node of the log's tree."""
+"""Entries read at once."""
 
 MAX_PROBLEMS = 100
 """After so many the verifier counts no more: something is thoroughly wrong."""
@@ -39,6 +38,11 @@ _FIRST, _NEXT = '\n{"amount_fen":', ',{"amount_fen":'
 
 Tally = defaultdict[tuple[int, str], int]
 
+Levels = list[list[bytes]]
+"""The complete nodes over a page's entries: its leaves, then level by level."""
+
+Nodes = Mapping[merkle.Node, bytes]
+
 _LEAF = b"\x00" + domain.RECORD
 _NOWHERE = AccountKey("", "", "")
 
@@ -51,12 +55,23 @@ class Page:
     edge_at: dict[int, list[bytes]]
 
 
+class Bound(NamedTuple):
+    """What an entry says of the decisions and the notice that opened its door."""
+
+    seq: int
+    kind: str
+    recorded_at: str
+    approvals: Sequence[Mapping[str, str]]
+    notice: Mapping[str, Any] | None
+
+
 @dataclass(slots=True)
 class Stretch:
     """What was found in the entries over `after`: `first_page` is where its pages stand in the tree, `head` its last entry.
 
     `whole`: no entry is missing. `ended_early`: too much is wrong. `summed` and `since`: fen by account and division, of the entries
     up to the one to which the ledger keeps sums, and of those after it; accounts stand in the order of their first postings.
+    `bound`: of the entries that bind decisions or a notice.
     """
 
     after: int
@@ -69,21 +84,30 @@ class Stretch:
     pages: list[Page] = field(default_factory=list)
     summed: Tally = field(default_factory=lambda: defaultdict(int))
     since: Tally = field(default_factory=lambda: defaultdict(int))
+    bound: list[Bound] = field(default_factory=list)
 
 
 async def check_stretch(
-    source: Source, book: str, after: int, last: int, *, sizes: Sequence[int], summed: int = 0, log_only: bool = False
+    source: Source,
+    book: str,
+    after: int,
+    last: int,
+    *,
+    sizes: Sequence[int],
+    sealed: int = 0,
+    summed: int = 0,
+    log_only: bool = False,
 ) -> Stretch:
     """Verifies the entries of a book with numbers over `after` (a multiple of PAGE, or below 1) up to `last`.
 
-    `sizes`: of the checkpoints whose roots are wanted. `summed`: the entry to which the ledger keeps sums. `log_only`: links and
+    `sizes`: of the checkpoints whose roots are wanted. `sealed`: entries in the log, of which it keeps the nodes. `summed`: the entry to which the ledger keeps sums. `log_only`: links and
     tree, neither columns nor postings.
     """
     before = await source.rows("before", book, after)
     head = Head(before[0][0], raw(before[0][1])) if before else domain.genesis(book)
     rows = [] if log_only else await source.rows("accounts", book)
     accounts = {row[0]: AccountKey(row[2], row[3], row[4]) for row in rows}
-    reader = _Reader(source, book, accounts, sizes, summed, log_only)
+    reader = _Reader(source, book, accounts, sizes, sealed, summed, log_only)
     reader.found = Stretch(after, head, first_page=max(0, after) >> PAGE_LEVEL)
     await reader.read(after, last)
     return reader.found
@@ -122,10 +146,12 @@ class _Reader:
         book: str,
         accounts: dict[int, AccountKey],
         sizes: Sequence[int],
+        sealed: int,
         summed: int,
         log_only: bool,
     ) -> None:
-        self.source, self.book, self.accounts, self.summed, self.log_only = source, book, accounts, summed, log_only
+        self.source, self.book, self.accounts = source, book, accounts
+        self.sealed, self.summed, self.log_only = sealed, summed, log_only
         self.rests = _Rests(accounts)
         self.sizes = frozenset(sizes)
 
@@ -142,25 +168,27 @@ class _Reader:
                 continue
             to = entries[-1][0]
             posted = [] if self.log_only else await self.source.rows("postings", self.book, read_to, to)
-            sealed = await self.source.rows("leaves", self.book, max(0, read_to), to)
-            self._page(entries, posted, sealed)
+            await self._page(entries, posted)
             if len(self.found.problems) > MAX_PROBLEMS:
                 self.found.ended_early = True
                 break
             after, read_to = end, to
 
-    def _page(self, entries: Sequence[Any], posted: Sequence[Any], sealed: Sequence[Any]) -> None:
+    async def _page(self, entries: Sequence[Any], posted: Sequence[Any]) -> None:
         start = self.found.head.seq
-        hashed = self._at_once(entries, posted, sealed)
-        if hashed is None:
-            hashed = self._one_by_one(entries, posted, sealed)
+        kept = start, min(start + len(entries), self.sealed)
+        levels = self._at_once(entries, posted, await self.source.rows("nodes", self.book, *kept))
+        if levels is None:
+            kept = max(0, entries[0][0] - 1), min(entries[-1][0], self.sealed)
+            rows = await self.source.rows("nodes one by one", self.book, *kept)
+            levels = self._one_by_one(start, entries, posted, {(row[0], row[1]): raw(row[2]) for row in rows})
         if self.found.whole:
-            self.found.pages.append(self._grown(start, hashed))
+            self.found.pages.append(self._grown(start, levels))
 
-    def _at_once(self, entries: Sequence[Any], posted: Sequence[Any], sealed: Sequence[Any]) -> list[bytes] | None:
-        """The leaf hashes of a page of which everything is right; None when something is not, or cannot be read."""
+    def _at_once(self, entries: Sequence[Any], posted: Sequence[Any], nodes: Sequence[Any]) -> Levels | None:
+        """The tree over a page of which everything is right; None when something is not, or cannot be read."""
         head, n = self.found.head, len(entries)
-        if (entries[0][0], entries[-1][0]) != (head.seq + 1, head.seq + n):
+        if head.seq % PAGE or (entries[0][0], entries[-1][0]) != (head.seq + 1, head.seq + n):
             return None
         seqs, bodies, digests, links, *columns = zip(*entries, strict=True)
         packed = struct.pack(f">{n}q", *seqs)
@@ -174,9 +202,8 @@ class _Reader:
             hexes = [hexlify(link) for link in (head.link, *links)]
             records = zip(bodies, hexes[1:], hexes, seqs, strict=False)
             hashed = [sha256(_LEAF % record).digest() for record in records]
-            if [tuple(row) for row in sealed] != list(
-                zip(range(head.seq, head.seq + len(sealed)), hashed, strict=False)
-            ):
+            levels = _levels(hashed)
+            if [tuple(row) for row in nodes] != self._kept(head.seq, levels):
                 return None
             if not self.log_only and not self._said(seqs, bodies, columns[0], columns[1:], posted):
                 return None
@@ -185,7 +212,13 @@ class _Reader:
         self._add(posted)
         self.found.entries.append(range(seqs[0], seqs[-1] + 1))
         self.found.head = Head(seqs[-1], links[-1])
-        return hashed
+        return levels
+
+    def _kept(self, start: int, levels: Levels) -> list[tuple[int, int, bytes]]:
+        """What the log keeps of a page's tree: by level how many nodes, and their hashes in one."""
+        upto = min(start + len(levels[0]), self.sealed)
+        counts = [(upto >> level) - (start >> level) for level in range(len(levels))]
+        return [(level, n, b"".join(levels[level][:n])) for level, n in enumerate(counts) if n > 0]
 
     def _said(
         self,
@@ -198,12 +231,22 @@ class _Reader:
         """Whether columns and postings are exactly those that the bodies say."""
         parted = [_parted(body) for body in bodies]
         said = [orjson.loads(rest) for rest, _ in parted]
-        return (
+        same = (
             list(map(_COLUMNS, said)) == list(zip(*columns, strict=True))
             and [one["request_hash"] for one in said] == [hexlify(hash).decode() for hash in asked]
             and all(one["book"] == self.book for one in said)
             and self._posted_as_written(seqs, [written for _, written in parted], posted)
         )
+        if same:
+            self._bind(seqs, said)
+        return same
+
+    def _bind(self, seqs: Sequence[int], said: Sequence[Mapping[str, Any]]) -> None:
+        self.found.bound += [
+            Bound(seq, one["kind"], one["recorded_at"], one["approvals"], one["notice"])
+            for seq, one in zip(seqs, said, strict=True)
+            if one["approvals"] or one["notice"]
+        ]
 
     def _posted_as_written(self, seqs: Sequence[int], written: Sequence[bytes], posted: Sequence[Any]) -> bool:
         """Whether the postings, written as bodies write them, are these texts, one an entry. Nothing is parsed."""
@@ -220,10 +263,8 @@ class _Reader:
         text = "".join(chain.from_iterable(zip(openings, map(str, fens), rests, strict=True)))
         return text.encode() == b"".join(b"\n" + text for text in written if text)
 
-    def _grown(self, start: int, hashed: list[bytes]) -> Page:
-        levels = [hashed]
-        while len(row := levels[-1]) > 1:
-            levels.append([merkle.node_hash(a, b) for a, b in zip(row[::2], row[1::2], strict=False)])
+    def _grown(self, start: int, levels: Levels) -> Page:
+        hashed = levels[0]
 
         def edge(size: int) -> list[bytes]:
             return [levels[level][place] for level, place in merkle.root_nodes(size)]
@@ -244,20 +285,31 @@ class _Reader:
 
     # What follows names what is wrong
 
-    def _one_by_one(self, entries: Sequence[Any], posted: Sequence[Any], sealed: Sequence[Any]) -> list[bytes]:
+    def _one_by_one(self, start: int, entries: Sequence[Any], posted: Sequence[Any], nodes: Nodes) -> Levels:
         lines: dict[int, list[Any]] = {}
         for line in posted:
             lines.setdefault(line[0], []).append(line)
-        leaves = {place: raw(hash) for place, hash in sealed}
-        hashed = [self._entry(row, lines, leaves.get(row[0] - 1)) for row in entries]
+        before = len(self.found.problems)
+        levels = _levels([self._entry(row, lines, nodes) for row in entries])
+        if self.found.whole and len(self.found.problems) == before:
+            self._nodes(start, levels, nodes)
         for seq in lines:
             self._wrong(seq, "it is missing, and postings of it are there")
-        return hashed
+        return levels
+
+    def _nodes(self, start: int, levels: Levels, nodes: Nodes) -> None:
+        """Names the first node of the log that is not made of the entries under it: a later root would be made of it."""
+        for level in range(1, len(levels)):
+            for place, hash in enumerate(levels[level], start >> level):
+                if (place + 1) << level <= self.sealed and nodes.get((level, place)) != hash:
+                    first, last = (place << level) + 1, (place + 1) << level
+                    self._wrong(first, f"the log's node over the entries {first} to {last} is not made of them")
+                    return
 
     def _wrong(self, seq: int, what: str) -> None:
         self.found.problems.append(Problem(seq, what))
 
-    def _entry(self, row: Any, lines: dict[int, list[Any]], leaf: bytes | None) -> bytes:
+    def _entry(self, row: Any, lines: dict[int, list[Any]], nodes: Nodes) -> bytes:
         found, head = self.found, self.found.head
         seq, body, digest, linked = row[0], raw(row[1]), raw(row[2]), raw(row[3])
         if seq < 1:
@@ -275,7 +327,7 @@ class _Reader:
             what = "its body was edited: it does not have its hash any more"
         elif domain.link(head.link, seq, digest) != linked:
             what = "its link does not follow from it and the entry before it"
-        elif leaf is not None and leaf != hashed:
+        elif seq <= self.sealed and nodes.get((0, seq - 1)) != hashed:
             what = "it is not the one that was sealed"
         else:
             what = "" if self.log_only else self._difference(row, body, posted)
@@ -291,6 +343,8 @@ class _Reader:
             said = orjson.loads(body)
             lines = [_LINE(line) for line in said["postings"]]
             columns = tuple(row[5:])
+            if not {"approvals", "notice"} <= said.keys():
+                return "its body cannot be read"
             if columns != _COLUMNS(said) and (
                 wrong := [name for name, value in zip(_SAID, columns, strict=True) if value != said[name]]
             ):
@@ -299,7 +353,15 @@ class _Reader:
                 return "its columns say otherwise than its body: book or request_hash"
         except (ValueError, KeyError, TypeError):
             return "its body cannot be read"
+        self._bind([row[0]], [said])
         found = [(*self.accounts.get(account, _NOWHERE), division, fen) for _, _, account, division, fen in posted]
         if found != lines or any(line[1] != at for at, line in enumerate(posted)):
             return "its postings are not those of its body"
         return ""
+
+
+def _levels(leaves: list[bytes]) -> Levels:
+    levels = [leaves]
+    while len(row := levels[-1]) > 1:
+        levels.append([merkle.node_hash(a, b) for a, b in zip(row[::2], row[1::2], strict=False)])
+    return levels

@@ -16,7 +16,7 @@ import orjson
 
 from services.funds.ledger import domain
 from services.funds.proofs import bundle, merkle
-from services.funds.proofs.notes import BadNote, Checkpoint, Proof, VerifierKey, open_checkpoint
+from services.funds.proofs.notes import BadNote, Checkpoint, Proof, VerifierKey, open_checkpoint, require_witness
 
 MAX_MEMBER_BYTES = 64 << 20
 FRAME_FLIPS = 16
@@ -91,8 +91,11 @@ def read_record(data: bytes) -> Record:
     return record
 
 
-def verify_bundle(path: Path, keys: Sequence[VerifierKey]) -> Report:
-    """Checks a bundle against the verifier keys of its log. Raises OSError when the file cannot be read."""
+def verify_bundle(path: Path, keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey] = ()) -> Report:
+    """Checks a bundle against the verifier keys of its log, and of witnesses, one of which must have signed its checkpoint.
+
+    Raises OSError when the file cannot be read.
+    """
     report = Report()
     if path.stat().st_size > bundle.MAX_BUNDLE_BYTES:
         report.wrong(None, f"the file is larger than {bundle.MAX_BUNDLE_BYTES} bytes: not a bundle")
@@ -103,6 +106,8 @@ def verify_bundle(path: Path, keys: Sequence[VerifierKey]) -> Report:
     try:
         note = members[bundle.CHECKPOINT].decode()
         report.checkpoint = open_checkpoint(note, keys)
+        if witnesses:
+            require_witness(note, witnesses)
     except KeyError:
         _wrong_for_all(report, numbers, "the checkpoint it stands under is missing or damaged")
         return report

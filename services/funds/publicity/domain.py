@@ -1,15 +1,11 @@
 """When a notice has done its duty. Pure: no clock, no database, no framework."""
 
-import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
-from typing import Any
 from uuid import UUID
 
 from services.funds.approvals.domain import SamePerson
-from services.funds.ledger.domain import canonical, instant_text
 from shared.errors import Refusal
 
 
@@ -65,23 +61,12 @@ class Notice:
 NOTICE_BOUND = (
     "id", "subject", "division", "place", "posted_on", "days", "digest", "content", "posted_by", "posted_at",
 )  # fmt: skip
+"""The columns of a notice that the payment it opens the door to binds by their digest: all of them."""
+
 OBJECTION_BOUND = (
     "id", "notice_id", "number", "raised_by", "raised_on", "raised_at", "finding", "answered_by", "answered_on", "answered_at",
 )  # fmt: skip
 """What a payment's entry binds of an objection: all but its words, which are sealed anew with each new key and may be erased."""
-
-
-def record_of(row: Mapping[str, Any], bound: tuple[str, ...]) -> str:
-    """SHA-256 (hex) of these columns of a notice's or an objection's row, written canonically."""
-    return hashlib.sha256(canonical({name: _as_text(row[name]) for name in bound})).hexdigest()
-
-
-def _as_text(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return instant_text(value)
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value) if isinstance(value, UUID) else value
 
 
 def require_publicity(notice: Notice | None, today: date) -> Notice:

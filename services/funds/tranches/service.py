@@ -10,14 +10,14 @@ from services.funds.approvals.domain import require_alive, require_approved, sta
 from services.funds.approvals.schemas import DecisionIn, DecisionOut
 from services.funds.households import store as households
 from services.funds.households.store import PAYABLE, Household
-from services.funds.ledger.domain import AlreadyDone, Command, InsufficientFunds, Posted, Posting, book_of
+from services.funds.ledger.domain import AlreadyDone, Command, InsufficientFunds, Posted, Posting, book_of, row_digest
 from services.funds.orders.service import Money
 from services.funds.payees import store as payees
 from services.funds.projects import service as projects
 from services.funds.projects import store as project_store
 from services.funds.projects.domain import subject_of as project_subject
 from services.funds.publicity import store as publicity
-from services.funds.publicity.domain import NOTICE_BOUND, OBJECTION_BOUND, Notice, record_of
+from services.funds.publicity.domain import NOTICE_BOUND, OBJECTION_BOUND, Notice
 from services.funds.tranches import domain, store
 from services.funds.tranches.domain import Basis, Claim
 from services.funds.tranches.schemas import (
@@ -327,8 +327,8 @@ def _notice_said(row: dict[str, Any], objections: Sequence[Mapping[str, Any]]) -
         "ends_on": notice.ends_on.isoformat(),
         "digest": notice.digest,
         "open_objections": notice.open_objections,
-        "record": record_of(row, NOTICE_BOUND),
-        "objections": [record_of(objection, OBJECTION_BOUND) for objection in objections],
+        "record": row_digest(row, NOTICE_BOUND),
+        "objections": [row_digest(objection, OBJECTION_BOUND) for objection in objections],
     }
 
 
