@@ -24,6 +24,8 @@ PUBLIC = {
 }
 """Routes every service has that ask for no token, with the reason. Rooms name theirs with `public(reason)`."""
 
+_HEALTH: dict[int | str, dict[str, Any]] = {503: {"description": "It is not; the answer has the same shape."}}
+
 Resources = Mapping[str, Callable[[Service], AbstractAsyncContextManager[Any]]]
 """What a service holds open while it runs, by the name it has in `app.state`: the ledger's writer, a gateway."""
 
@@ -55,6 +57,7 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
     for router in routers if service.serves else ():
         app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly
     _health(app, service, prefix)
+    problems.describe(app)
     for kind, answer in problems.HANDLERS.items():
         app.add_exception_handler(kind, answer)
     settings = service.settings
@@ -90,6 +93,6 @@ def _health(app: FastAPI, service: Service, prefix: str) -> None:
         await service.looks.take()
         return Response(metrics.text(service.name), media_type=metrics.CONTENT_TYPE)
 
-    app.add_api_route(f"{prefix}/livez", livez, tags=["health"], response_model=None)
+    app.add_api_route(f"{prefix}/livez", livez, tags=["health"], response_model=None, responses=_HEALTH)
     app.add_api_route(f"{prefix}/metrics", show_metrics, include_in_schema=False)
-    app.add_api_route(f"{prefix}/readyz", readyz, tags=["health"], response_model=None)
+    app.add_api_route(f"{prefix}/readyz", readyz, tags=["health"], response_model=None, responses=_HEALTH)

@@ -25,7 +25,10 @@ from starlette.types import Receive, Scope, Send
 from shared import idempotency, telemetry
 from shared.errors import FieldError, Forbidden, Malformed, PreconditionRequired, Stale, Unauthenticated
 from shared.limits import require_shape
+from shared.mandates import ACTING_FOR, stand_in
+from shared.problems import RESPONSES
 from shared.roles import Caller, Role
+from shared.seen.record import OVERSEERS, READING, overseen
 from shared.work import NOBODY, Glance, Work
 
 MAX_PAGE, DEFAULT_PAGE = 500, 100
@@ -235,7 +238,9 @@ class Router(APIRouter):
     """The router of a room. `money=True`: its routes post to the ledger and hold no transaction of their own."""
 
     def __init__(self, *, prefix: str, tags: list[str], money: bool = False, route: type[Route] = Route) -> None:
-        super().__init__(prefix=prefix, tags=list(tags), route_class=MoneyRoute if money else route)
+        super().__init__(
+            prefix=prefix, tags=list(tags), route_class=MoneyRoute if money else route, responses=dict(RESPONSES)
+        )
 
 
 async def _work(request: Request) -> Work:

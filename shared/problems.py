@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
@@ -17,6 +18,51 @@ from shared.observed import route_of
 
 PROBLEM = "application/problem+json"
 MAX_ERRORS = 100
+
+
+class FieldProblem(BaseModel):
+    """One thing that is wrong with one field."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What every refusal and every failure is answered with (RFC 9457); some carry further facts."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldProblem]
+    retryable: bool
+
+
+_CONTENT: dict[str, Any] = {"content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "Refused: `code` says why, `detail` what to do.", **_CONTENT},
+    "5XX": {"description": "Not now (503, repeat it), or a fault of ours (500).", **_CONTENT},
+}
+"""How an operation describes its refusals in OpenAPI; `describe` adds what they refer to."""
+
+
+def describe(app: FastAPI) -> None:
+    """Adds the schema of a problem to the app's OpenAPI document."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = made()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if "Problem" not in schemas:
+            schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= {**schema.pop("$defs"), "Problem": schema}
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the way FastAPI documents
 
 
 def problem(refusal: Refusal) -> Response:
