@@ -1,7 +1,7 @@
 """`daohu roles table`: who may do what, and where, from the routes that enforce it. `docs/roles.md` is its committed form."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -65,12 +65,16 @@ class NoWords(ValueError):
     """A route does not say in English and Chinese what it does."""
 
 
-def acts(routers: Mapping[str, Sequence[APIRouter]] | None = None) -> list[Act]:
+def routers() -> dict[str, Sequence[APIRouter]]:
+    """The routers of each service."""
+    return {name: import_module(f"services.{name}.api").ROUTERS for name in NAMES}
+
+
+def acts() -> list[Act]:
     """Every act of the four services, in the order of the code. Raises NoWords."""
-    named = routers or {name: import_module(f"services.{name}.api").ROUTERS for name in NAMES}
     return [
         act
-        for service, rooms in named.items()
+        for service, rooms in routers().items()
         for router in rooms
         for route in router.routes
         if isinstance(route, Route) and route.gate.roles
@@ -183,6 +187,10 @@ class Row:
     @property
     def kind(self) -> str:
         return self.address.partition(" kind=")[2]
+
+    @property
+    def reads(self) -> bool:
+        return self.address.startswith("GET ")
 
 
 def read(markdown: str) -> list[Row]:

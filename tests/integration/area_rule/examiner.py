@@ -18,6 +18,7 @@ from shared.ids import new_id
 from shared.roles import Role
 
 MAX_PAGES = 100
+ALL_BUT_AUDITOR = tuple(role for role in Role if role is not Role.AUDITOR)
 METHODS = ("get", "post", "put", "patch", "delete")
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
@@ -114,11 +115,11 @@ def _strange(value: str, town: Town) -> str:
 
 
 class Examiner:
-    """Somebody of `mine` with every role; `theirs` is the other town, of which he must see nothing."""
+    """Somebody of `mine` with every role but the auditor's, who writes nothing; `theirs` is the other town, of which he must see nothing."""
 
     def __init__(self, house: House, mine: Town, theirs: Town) -> None:
         self.house, self.mine, self.theirs = house, mine, theirs
-        self.person: Person = house.person(*Role, division=mine.code, subject="everything-of-a-town")
+        self.person: Person = house.person(*ALL_BUT_AUDITOR, division=mine.code, subject="everything-of-a-town")
         self.nobody = strangers(theirs.things, theirs)
 
     async def answers(self, routes: Sequence[str]) -> dict[str, list[str]]:
@@ -128,11 +129,11 @@ class Examiner:
     async def examine(self, routes: Sequence[str], alone: Mapping[str, list[str]]) -> Report:
         """Looks at these routes. `alone`: the answers of a house in which the other town does not exist."""
         report = Report(len(routes))
-        before, signs = await self._others(), await self.signs(alone)
+        before, signs = await self.others_rows(), await self.signs(alone)
         for route in sorted(routes, key=lambda route: (not route.startswith("GET "), route)):
             report.leaks += [leak async for leak in self._look(route, alone, signs)]
             report.checked += 1
-        after = await self._others()
+        after = await self.others_rows()
         for table, values in {**(before - after), **(after - before)}:
             report.leaks.append(Leak(table, "a row outside one's own town was written", str(values)))
         return report
@@ -144,7 +145,7 @@ class Examiner:
         known = "\n".join(text for texts in alone.values() for text in texts)
         return {sign for sign in marks(theirs, without(rows, theirs)) if sign not in known} | {self.theirs.word}
 
-    async def _others(self) -> Counter[tuple[str, Any]]:
+    async def others_rows(self) -> Counter[tuple[str, Any]]:
         """All rows but those of one's own town."""
         rows = await rows_of(self.house)
         mine, _ = split(rows, self.mine.code, self.theirs.code)

@@ -12,7 +12,7 @@ from area_rule.house import House
 from services.catalogue import part
 from shared import tables
 
-THE_CHAIN = ("funds.book", "funds.log_node", "funds.checkpoint")
+THE_CHAIN = ("funds.ledger_book", "funds.ledger_summed", "funds.log_node", "funds.log_checkpoint")
 """The head of a county's ledger and its log: every entry moves them, whoever's it is."""
 
 SHORTEST = 5
