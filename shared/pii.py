@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from shared import keyfiles
 from shared.clock import Clock, SystemClock
 from shared.errors import Refusal
-from shared.keyring import UNTAGGED, Key, Ring, RingFile
+from shared.keyring import UNTAGGED, Key, Purpose, Ring, RingFile
 from shared.observability import log
 
 _log = log("kit")
@@ -99,6 +99,21 @@ class Vault:
         """The keyring as this process knows it."""
         return self._ring
 
+    @property
+    def current_key(self) -> str:
+        """Id of the key that values are sealed under now."""
+        return self._current
+
+    @property
+    def current_tag(self) -> str:
+        """What indexes begin with that are made now."""
+        return self._tag
+
+    def under_older(self, purpose: Purpose) -> bool:
+        """Whether values may stand under keys before the current one, and no newer one waits to become it."""
+        keys = self._ring.of(purpose)
+        return len(keys) > 1 and self._ring.current(purpose, self._clock.now()) is keys[-1]
+
     def look(self) -> None:
         """Takes up a keyring that was changed, and a key that became due. Once in LOOK_EVERY_S; else it costs a comparison."""
         now = time.monotonic()
@@ -158,14 +173,9 @@ class Vault:
         both.older = tuple((tag + hmac.digest(key, text, "sha256").hex())[:INDEX_DIGITS] for tag, key in keys[1:])
         return both
 
-    def is_current(self, index: str) -> bool:
-        """Whether a stored blind index was made under the current blind key."""
-        return index.startswith(self._tag) if self._tag else not any(index.startswith(tag) for tag in self._tags)
-
     def _take(self, ring: Ring) -> None:
         self._ring = ring
         self._ciphers = {key.id: AESGCM(key.secret) for key in ring.data}
-        self._tags = [tag_of(key) for key in ring.blind if tag_of(key)]
         self._settle()
 
     def _settle(self) -> None:

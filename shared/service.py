@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
-from sqlalchemy import func, select
+from sqlalchemy import MetaData, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.requests import Request
 
-from shared import keys, retention, tables, telemetry
+from shared import keys, retention, rotation, telemetry
 from shared.bus import Bus
 from shared.clock import Clock, MovableClock, SystemClock
 from shared.consumer import Group, Handler
@@ -26,6 +27,7 @@ from shared.policy import PolicyBook
 from shared.roles import Caller
 from shared.settings import Settings
 from shared.settling import Standing
+from shared.tables import outbox
 from shared.work import SYSTEM, Work
 
 MOVED_CLOCK_SECONDS = 0.05
@@ -62,7 +64,9 @@ class Service:
         jobs: Sequence[Job] = (),
         looks: Mapping[str, OwnLook] | None = None,
         relays: bool = True,
+        tables: MetaData | None = None,
     ) -> None:
+        """`tables`: the service's own, whose sealed values its workers renew when keys are rotated."""
         self.settings, self.name, self.bus = settings, settings.service, bus
         self.log, self.spans = log(self.name), telemetry.spans(self.name)
         self.clock: Clock = MovableClock(settings.home / "clock") if settings.clock == "movable" else SystemClock()
@@ -72,7 +76,8 @@ class Service:
         self.database = Database(
             settings.url, service=self.name, pools=settings.pools, application=f"daohu-{self.name}-{settings.role}"
         )
-        self.handlers, self.jobs = tuple(handlers), tuple(jobs)
+        renewal = (Job("renewal", rotation.EVERY_S, partial(_renew, tables)),) if tables is not None else ()
+        self.handlers, self.jobs = tuple(handlers), (*jobs, *renewal)
         self.relay = Relay(self.database, bus, self.name, clock=self.clock) if relays else None
         self.group = Group(
             self.name,
@@ -197,7 +202,7 @@ class Service:
 
     async def _recorded(self) -> int:
         async with self.database.read() as tx:
-            newest: int | None = (await tx.execute(select(func.max(tables.outbox.c.id)))).scalar()
+            newest: int | None = (await tx.execute(select(func.max(outbox.c.id)))).scalar()
             return newest or 0
 
     async def _run(self, job: Job) -> None:
@@ -239,6 +244,10 @@ class Service:
             if not self._stopping:
                 self.log.critical("loop_ended", **why)
                 self.failed.set()
+
+
+async def _renew(tables: MetaData, service: Service) -> None:
+    await rotation.renew(service.database, service.vault, tables)
 
 
 async def _forget_old(service: Service) -> None:

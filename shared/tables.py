@@ -17,6 +17,7 @@ from sqlalchemy import (
     text,
 )
 
+from shared import personal
 from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, new_metadata
 
@@ -130,7 +131,17 @@ import_file = Table(
     Column("actor", String(100), nullable=False),
     Column("at", Instant, nullable=False),
     # Only of a file with wrong rows, until its report expires.
-    Column("file_sealed", Text, info={"volatile": True}),
+    Column(
+        "file_sealed",
+        Text,
+        info=personal.sealed(
+            "import_file.file",
+            "the file as it came",
+            why="its report",
+            kept="30 days",
+            shown="who may import it, in the area: as the annotated sheet",
+        ),
+    ),
 )
 Index(
     "ix_import_file_kept",

@@ -26,15 +26,34 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.directory.domain import Appointment, PostKind
 from services.assessment.tables import metadata
+from shared import personal
 from shared.db import DivisionCode, Instant, chunked, in_area, upsert
+from shared.personal import AS_HISTORY
 from shared.scope import Area
 
 cadres = Table(
     "cadre",
     metadata,
     Column("cadre_no", String(32), primary_key=True),
-    Column("name_sealed", String(400), nullable=False, info={"volatile": True}),
-    Column("name_masked", String(40), nullable=False),
+    Column(
+        "name_sealed",
+        String(400),
+        nullable=False,
+        info=personal.sealed(
+            "cadre.name",
+            "a cadre's name (干部姓名)",
+            why="the directory",
+            kept=AS_HISTORY,
+            shown="nobody: compared on import",
+            row="cadre_no",
+        ),
+    ),
+    Column(
+        "name_masked",
+        String(40),
+        nullable=False,
+        info=personal.masked("a cadre's name (干部姓名)", why="lists, scores", kept=AS_HISTORY),
+    ),
     Column("version", Integer, nullable=False),
 )
 

@@ -11,7 +11,7 @@ from services.funds.households.store import Household
 from services.funds.payees import store
 from shared.ids import new_id
 from shared.imports.kinds import SLICE, ImportKind, Prepared, Tally, only
-from shared.pii import mask_name
+from shared.pii import forms, mask_name
 from shared.roles import Role
 from shared.sheets import Checked, Column, RowError, SheetSpec, ValidRow, cells, personal
 from shared.work import Work
@@ -116,7 +116,7 @@ def _refused(
 
 def _same(work: Work, row: ValidRow, before: Mapping[str, RowMapping], blind: str) -> bool:
     old = before.get(row.values["household_no"])
-    if old is None or old["card_blind"] != blind or old["bank"] != row.values["bank"]:
+    if old is None or old["card_blind"] not in forms([blind]) or old["bank"] != row.values["bank"]:
         return False
     name = work.vault.open(old["account_name_sealed"], column="payee.account_name", row=old["id"])
     return bool(name == row.values["account_name"])

@@ -28,22 +28,65 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.funds.households.store import household
 from services.funds.payees.domain import Payee
 from services.funds.tables import metadata
+from shared import personal, pii
 from shared.db import Instant, chunked, in_area
+from shared.personal import AS_EVIDENCE, AS_HISTORY
 from shared.scope import Area
-
-SEALED = {"volatile": True}
-"""For `daohu dump --canonical`: sealing the same text again gives other bytes."""
 
 payee = Table(
     "payee",
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("household_no", String(32), nullable=False),
-    Column("account_name_sealed", Text, nullable=False, info=SEALED),
-    Column("account_name_masked", String(40), nullable=False),
-    Column("card_sealed", Text, nullable=False, info=SEALED),
-    Column("card_last4", String(4), nullable=False),
-    Column("card_blind", String(64), nullable=False),
+    Column(
+        "account_name_sealed",
+        Text,
+        nullable=False,
+        info=personal.sealed(
+            "payee.account_name",
+            "account holder (户名)",
+            why="payment by the bank",
+            kept=AS_HISTORY,
+            shown="nobody: compared on import",
+        ),
+    ),
+    Column(
+        "account_name_masked",
+        String(40),
+        nullable=False,
+        info=personal.masked("account holder (户名)", why="lists", kept=AS_HISTORY),
+    ),
+    Column(
+        "card_sealed",
+        Text,
+        nullable=False,
+        info=personal.sealed(
+            "payee.card",
+            "bank card (银行卡号)",
+            why="payment by the bank",
+            kept=AS_HISTORY,
+            shown="nobody",
+        ),
+    ),
+    Column(
+        "card_last4",
+        String(4),
+        nullable=False,
+        info=personal.masked("bank card: last four digits", why="lists, entries of the ledger", kept=AS_EVIDENCE),
+    ),
+    Column(
+        "card_blind",
+        String(64),
+        nullable=False,
+        info=personal.index(
+            "card",
+            "bank card (银行卡号)",
+            why="one card is never paid for two households",
+            kept=AS_EVIDENCE,
+            place="payee.card",
+            source=lambda: _cards,
+        ),
+    ),
     Column("bank", String(60), nullable=False),
     Column("since", Date, nullable=False),
     Column("recorded_by", String(100), nullable=False),
@@ -53,6 +96,13 @@ payee = Table(
 _current = payee.c.ended_at.is_(None)
 Index("uq_payee_household_current", payee.c.household_no, unique=True, sqlite_where=_current, postgresql_where=_current)
 Index("uq_payee_card_current", payee.c.card_blind, unique=True, sqlite_where=_current, postgresql_where=_current)
+
+_cards = select(
+    payee.c.id.label("key"),
+    payee.c.id.label("row"),
+    payee.c.card_sealed.label("sealed"),
+    payee.c.card_blind.label("old"),
+).where(payee.c.card_sealed != "")
 
 _SAME = (payee.c.id, payee.c.household_no, payee.c.card_blind, payee.c.bank, payee.c.account_name_sealed)
 
@@ -93,7 +143,10 @@ async def holders(tx: AsyncConnection, card_blinds: Sequence[str]) -> dict[str, 
     It answers only whether, never to the caller whose.
     """
     query = select(payee.c.card_blind, payee.c.household_no).where(_current)
-    return {row["card_blind"]: row["household_no"] async for row in chunked(tx, query, payee.c.card_blind, card_blinds)}
+    asked = pii.forms(card_blinds)
+    return {
+        asked[row["card_blind"]]: row["household_no"] async for row in chunked(tx, query, payee.c.card_blind, asked)
+    }
 
 
 async def replace(tx: AsyncConnection, rows: Sequence[dict[str, Any]], *, at: datetime) -> None:

@@ -28,12 +28,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.publicity.domain import Finding, Notice
 from services.funds.tables import metadata
+from shared import personal
 from shared.append_only import protect
 from shared.db import DivisionCode, Instant, Json, in_area, insert_ignoring
+from shared.personal import AS_HISTORY
 from shared.scope import Area
 
-SEALED = {"volatile": True}
-"""For `daohu dump --canonical`: sealing the same text again gives other bytes."""
+_READERS = "whoever may read objections, in the area"
 
 notice = Table(
     "notice",
@@ -57,12 +58,33 @@ objection = Table(
     Column("id", Uuid, primary_key=True),
     Column("notice_id", Uuid, ForeignKey("notice.id"), nullable=False, index=True),
     Column("number", Integer, nullable=False),  # 1, 2, … on its notice
-    Column("text_sealed", Text, nullable=False, info=SEALED),
+    Column(
+        "text_sealed",
+        Text,
+        nullable=False,
+        info=personal.sealed(
+            "objection.text",
+            "what somebody objects",
+            why="publicity (公示)",
+            kept=AS_HISTORY,
+            shown=_READERS,
+        ),
+    ),
     Column("raised_by", String(100), nullable=False),
     Column("raised_on", Date, nullable=False),
     Column("raised_at", Instant, nullable=False),
     Column("finding", String(16)),
-    Column("answer_sealed", Text, info=SEALED),
+    Column(
+        "answer_sealed",
+        Text,
+        info=personal.sealed(
+            "objection.answer",
+            "the answer to an objection",
+            why="publicity (公示)",
+            kept=AS_HISTORY,
+            shown=_READERS,
+        ),
+    ),
     Column("answered_by", String(100)),
     Column("answered_on", Date),
     Column("answered_at", Instant),

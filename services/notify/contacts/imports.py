@@ -7,6 +7,7 @@ from services.notify.contacts.service import PHONE
 from services.notify.contacts.store import Phone
 from services.notify.outbound.text import Language
 from shared.imports.kinds import ImportKind, Prepared, Tally, only
+from shared.pii import forms
 from shared.roles import Role
 from shared.scope import EVERYWHERE
 from shared.sheets import CellError, Checked, Column, RowError, SheetSpec, ValidRow, cells
@@ -110,7 +111,7 @@ def _language(row: ValidRow) -> str:
 
 def _same(row: ValidRow, before: dict[str, Phone], index: str) -> bool:
     old = before.get(row.values["cadre_no"])
-    return old is not None and (old.phone_index, old.language) == (index, _language(row))
+    return old is not None and old.phone_index in forms([index]) and old.language == _language(row)
 
 
 def _sealed(work: Work, row: ValidRow, index: str) -> Phone:

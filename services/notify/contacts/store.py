@@ -23,7 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notify.contacts.domain import Appointment, Contact
 from services.notify.tables import metadata
+from shared import personal, pii
 from shared.db import DivisionCode, Instant, chunked, in_area, insert_ignoring, upsert
+from shared.personal import IN_POST
 from shared.scope import Area
 
 appointments = Table(
@@ -42,11 +44,48 @@ contacts = Table(
     "contact",
     metadata,
     Column("cadre_no", String(32), primary_key=True),
-    Column("phone_sealed", String(200), nullable=False, info={"volatile": True}),
-    Column("phone_index", String(64), nullable=False, unique=True, info={"volatile": True}),
-    Column("phone_masked", String(20), nullable=False),
+    Column(
+        "phone_sealed",
+        String(200),
+        nullable=False,
+        info=personal.sealed(
+            "contact.phone",
+            "a cadre's phone (手机号)",
+            why="prompts by SMS",
+            kept=IN_POST,
+            shown="the SMS gateway",
+            row="cadre_no",
+        ),
+    ),
+    Column(
+        "phone_index",
+        String(64),
+        nullable=False,
+        unique=True,
+        info=personal.index(
+            "phone",
+            "a cadre's phone (手机号)",
+            why="whose SMS comes in",
+            kept=IN_POST,
+            place="contact.phone",
+            source=lambda: _phones,
+        ),
+    ),
+    Column(
+        "phone_masked",
+        String(20),
+        nullable=False,
+        info=personal.masked("a cadre's phone (手机号)", why="lists", kept=IN_POST),
+    ),
     Column("language", String(2), nullable=False),
     Column("entered_at", Instant, nullable=False),
+)
+
+_phones = select(
+    contacts.c.cadre_no.label("key"),
+    contacts.c.cadre_no.label("row"),
+    contacts.c.phone_sealed.label("sealed"),
+    contacts.c.phone_index.label("old"),
 )
 
 opt_outs = Table(
@@ -127,8 +166,9 @@ async def phones_of(tx: AsyncConnection, cadre_nos: Collection[str], area: Area)
 
 async def cadres_by_phone(tx: AsyncConnection, indexes: Collection[str], area: Area) -> dict[str, str]:
     """Blind index → cadre number, for phones of cadres in the area."""
-    rows = await _contact_rows(tx, contacts.c.phone_index, indexes, area)
-    return {row["phone_index"]: row["cadre_no"] for row in rows}
+    asked = pii.forms(indexes)
+    rows = await _contact_rows(tx, contacts.c.phone_index, asked, area)
+    return {asked[row["phone_index"]]: row["cadre_no"] for row in rows}
 
 
 async def keep_phones(tx: AsyncConnection, phones: Sequence[Phone], *, at: datetime) -> None:

@@ -1,20 +1,40 @@
 """Table and queries of the simulated phones. The number is kept as its blind index and masked, the text as the phone shows it."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Column, Index, Integer, String, Table, Text, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.notify.contacts.store import contacts
 from services.notify.tables import metadata
+from shared import personal
 from shared.db import BigId, Instant
+from shared.personal import AS_HISTORY
 
 received = Table(
     "console_message",
     metadata,
     Column("id", BigId, primary_key=True, autoincrement=True),
     Column("message_id", String(64), nullable=False, index=True, info={"volatile": True}),
-    Column("phone_index", String(64), nullable=False, info={"volatile": True}),
-    Column("phone_masked", String(20), nullable=False),
+    Column(
+        "phone_index",
+        String(64),
+        nullable=False,
+        info=personal.index(
+            "phone",
+            "a simulated phone",
+            why="what it shows",
+            kept=AS_HISTORY,
+            follows=lambda: contacts.c.phone_index,
+        ),
+    ),
+    Column(
+        "phone_masked",
+        String(20),
+        nullable=False,
+        info=personal.masked("a simulated phone", why="what it shows", kept=AS_HISTORY),
+    ),
     Column("text", Text, nullable=False),
     Column("parts", Integer, nullable=False),
     Column("received_at", Instant, nullable=False),
@@ -42,13 +62,13 @@ async def has(tx: AsyncConnection, message_id: str) -> bool:
 
 
 async def of_phone(
-    tx: AsyncConnection, phone_index: str, *, after: int, limit: int
+    tx: AsyncConnection, phone_indexes: Collection[str], *, after: int, limit: int
 ) -> list[tuple[int, str, int, datetime]]:
-    """(number, text, parts, received_at) in the order of arrival."""
+    """(number, text, parts, received_at) of the phone that has these indexes, in the order of arrival."""
     r = received.c
     query = (
         select(r.id, r.text, r.parts, r.received_at)
-        .where(r.phone_index == phone_index, r.id > after)
+        .where(r.phone_index.in_(phone_indexes), r.id > after)
         .order_by(r.id)
         .limit(limit)
     )

@@ -8,8 +8,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notify.replies.domain import InboundKind
 from services.notify.tables import metadata
+from shared import personal
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
+from shared.personal import AS_HISTORY
 from shared.scope import Area
+
+_READERS = "whoever may read the week's replies, in the area"
 
 inbound = Table(
     "inbound_message",
@@ -22,9 +26,36 @@ inbound = Table(
     Column("cadre_no", String(32)),
     Column("week", String(8)),
     Column("on_time", Boolean),
-    Column("sender_sealed", String(200), nullable=False, info={"volatile": True}),
-    Column("sender_masked", String(20), nullable=False),
-    Column("text_sealed", Text, nullable=False, info={"volatile": True}),
+    Column(
+        "sender_sealed",
+        String(200),
+        nullable=False,
+        info=personal.sealed(
+            "inbound_message.sender",
+            "the phone an SMS came from",
+            why="a report's proof",
+            kept=AS_HISTORY,
+            shown="nobody",
+        ),
+    ),
+    Column(
+        "sender_masked",
+        String(20),
+        nullable=False,
+        info=personal.masked("the phone an SMS came from", why="lists", kept=AS_HISTORY),
+    ),
+    Column(
+        "text_sealed",
+        Text,
+        nullable=False,
+        info=personal.sealed(
+            "inbound_message.text",
+            "what an SMS says",
+            why="a report's proof",
+            kept=AS_HISTORY,
+            shown=_READERS,
+        ),
+    ),
     Column("received_at", Instant, nullable=False),
     UniqueConstraint("client", "message_ref"),
 )
@@ -37,7 +68,18 @@ reports = Table(
     Column("cadre_no", String(32), nullable=False),
     Column("division", DivisionCode, nullable=False, index=True),
     Column("channel", String(8), nullable=False),
-    Column("text_sealed", Text, nullable=False, info={"volatile": True}),
+    Column(
+        "text_sealed",
+        Text,
+        nullable=False,
+        info=personal.sealed(
+            "report.text",
+            "what a cadre reports",
+            why="the week's work",
+            kept=AS_HISTORY,
+            shown=_READERS,
+        ),
+    ),
     Column("received_at", Instant, nullable=False),
     Column("on_time", Boolean, nullable=False),
     UniqueConstraint("week", "cadre_no"),

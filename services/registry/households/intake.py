@@ -131,14 +131,16 @@ async def _look_up(work: Work, homes: Checked | None, people: Checked | None) ->
     numbers = {row.values["household_no"] for sheet in (homes, people) if sheet for row in sheet.valid}
     by_number = await store.by_numbers(work.tx, sorted(numbers), work.area, lock=True)
     ids = [row["id"] for row in by_number.values()]
-    members: dict[UUID, list[store.Row]] = defaultdict(list)
-    for member in await store.members_of(work.tx, ids, work.area):
-        members[member["household_id"]].append(member)
     blinds = {}
     for row in people.valid if people else ():
         blinds[row.number] = work.vault.blind(row.values["id_number"], kind=records.BLIND_KIND)
         if len(blinds) % SLICE == 0:
             await asyncio.sleep(0)
+    written = pii.forms(blinds.values())
+    members: dict[UUID, list[store.Row]] = defaultdict(list)
+    for member in await store.members_of(work.tx, ids, work.area):
+        member["id_blind"] = written.get(member["id_blind"], member["id_blind"])
+        members[member["household_id"]].append(member)
     return _Register(
         by_number=by_number,
         taken=await store.taken_numbers(work.tx, sorted(numbers - set(by_number))),

@@ -14,7 +14,6 @@ from shared.events.registry import HouseholdRecorded, HouseholdStatus
 from shared.ids import new_id
 from shared.work import Work
 
-SEALED_COLUMN = "member_identity.number"
 BLIND_KIND = "id_number"
 """Everywhere the same kind, so that one person is recognised in any list of the deployment."""
 
@@ -48,7 +47,7 @@ def new_member(
 
 def identity(work: Work, number: str, member_id: UUID, version: int) -> dict[str, Any]:
     id = new_id()
-    sealed = work.vault.seal(number, column=SEALED_COLUMN, row=id)
+    sealed = work.vault.seal(number, column=store.NUMBER, row=id)
     return {"id": id, "member_id": member_id, "version": version, "number_sealed": sealed, "recorded_at": work.now}
 
 

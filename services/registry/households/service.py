@@ -258,9 +258,8 @@ async def change_member(
         domain.require_sex(after["sex"], pii.sex(number) if number else member["sex"], after["relation"])
     if number:
         fields |= {**identity_values(number), "id_blind": work.vault.blind(number, kind=records.BLIND_KIND)}
-        await _require_free(
-            work, [fields["id_blind"]], household_id=None if fields["id_blind"] != member["id_blind"] else row["id"]
-        )
+        same = member["id_blind"] in pii.forms([fields["id_blind"]])
+        await _require_free(work, [fields["id_blind"]], household_id=row["id"] if same else None)
         await store.add(work.tx, identity_rows=[records.identity(work, number, member_id, row["version"] + 1)])
     told = {str(member["member_no"]): {key: fields[key] for key in records.MEMBER_FIELDS if key in fields}}
     current = await records.still_true(work, row["id"], {"members": told}, order.valid_from)
@@ -287,7 +286,7 @@ async def unmask(work: Work, household_id: UUID, member_id: UUID, reason: str) -
         reason=reason,
         facts={"fields": ["id_number"], "client": work.caller.client},
     )
-    number = work.vault.open(sealed["number_sealed"], column=records.SEALED_COLUMN, row=sealed["id"])
+    number = work.vault.open(sealed["number_sealed"], column=store.NUMBER, row=sealed["id"])
     return Unmasked(member_id=member_id, name=member["name"], id_number=number)
 
 

@@ -1,7 +1,6 @@
 """Tables and queries of households, their people and their history."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,20 +20,25 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     bindparam,
-    insert,
+    func,
     select,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import metadata
+from shared import personal, pii
 from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, chunked, in_area
+from shared.personal import AS_HISTORY, ON_FILE
 from shared.rows import insert_rows, upsert_rows
 from shared.scope import Area
 from shared.tables import audit
 
 Row = dict[str, Any]
+
+NUMBER = "member_identity.number"
+"""The column that an ID number is sealed for."""
 
 households = Table(
     "household",
@@ -52,9 +56,14 @@ households = Table(
     Column("standard", String(40)),
     Column("housing", String(2), nullable=False),
     Column("safe_water", Boolean, nullable=False),
-    Column("remark", String(200)),
+    Column("remark", String(200), info=personal.plain("what the office notes", why="the file", kept=AS_HISTORY)),
     # Kept with the row: lists and events need them without the members.
-    Column("head_name_masked", String(40), nullable=False),
+    Column(
+        "head_name_masked",
+        String(40),
+        nullable=False,
+        info=personal.masked("head of the household (户主)", why="lists and events", kept=ON_FILE),
+    ),
     Column("people", Integer, nullable=False),
     Column("version", Integer, nullable=False),
 )
@@ -66,16 +75,37 @@ members = Table(
     Column("id", Uuid, primary_key=True),
     Column("household_id", ForeignKey("household.id"), nullable=False),
     Column("member_no", SmallInteger, nullable=False),
-    Column("name", String(40), nullable=False),
-    Column("sex", String(1), nullable=False),
-    Column("born_on", Date, nullable=False),
-    Column("id_masked", String(22), nullable=False),
-    Column("id_blind", String(64), nullable=False),
+    Column("name", String(40), nullable=False, info=personal.plain("name (姓名)", why="the file", kept=ON_FILE)),
+    Column("sex", String(1), nullable=False, info=personal.plain("sex", why="the file", kept=ON_FILE)),
+    Column("born_on", Date, nullable=False, info=personal.plain("birth date (出生日期)", why="the file", kept=ON_FILE)),
+    Column(
+        "id_masked",
+        String(22),
+        nullable=False,
+        info=personal.masked("ID number (证件号码)", why="the file", kept=ON_FILE),
+    ),
+    Column(
+        "id_blind",
+        String(64),
+        nullable=False,
+        info=personal.index(
+            "id_number",
+            "ID number (证件号码)",
+            why="nobody is registered twice",
+            kept=ON_FILE,
+            place=NUMBER,
+            source=lambda: _numbers,
+        ),
+    ),
     Column("relation", String(2), nullable=False),
-    Column("ethnic", String(2), nullable=False),
+    Column(
+        "ethnic", String(2), nullable=False, info=personal.plain("ethnic group (民族)", why="the file", kept=ON_FILE)
+    ),
     Column("education", String(2), nullable=False),
     Column("student", String(2), nullable=False),
-    Column("health", String(2), nullable=False),
+    Column(
+        "health", String(2), nullable=False, info=personal.plain("health (健康状况)", why="help in kind", kept=ON_FILE)
+    ),
     Column("labour", String(2), nullable=False),
     Column("work_place", String(2)),
     Column("work_months", SmallInteger),
@@ -100,12 +130,37 @@ identities = Table(
     Column("id", Uuid, primary_key=True),
     Column("member_id", ForeignKey("member.id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("number_sealed", Text, nullable=False, info={"volatile": True}),
+    Column(
+        "number_sealed",
+        Text,
+        nullable=False,
+        info=personal.sealed(
+            NUMBER,
+            "ID number (证件号码)",
+            why="the file; what other registers ask for",
+            kept=AS_HISTORY,
+            shown="PRIVACY, with a reason, on record",
+        ),
+    ),
     Column("recorded_at", Instant, nullable=False),
     UniqueConstraint("member_id", "version"),
 )
 """Every ID number a person was ever entered with, sealed; the highest version is the current one."""
-protect(identities)
+protect(identities, but="number_sealed")  # sealed anew with each new key: another text there would not open
+
+_later = identities.alias()
+_newest = select(func.max(_later.c.version)).where(_later.c.member_id == members.c.id).scalar_subquery()
+_numbers = (
+    select(
+        members.c.id.label("key"),
+        identities.c.id.label("row"),
+        identities.c.number_sealed.label("sealed"),
+        members.c.id_blind.label("old"),
+    )
+    .join(identities, identities.c.member_id == members.c.id)
+    .where(identities.c.version == _newest, identities.c.number_sealed != "")
+)
+"""Of each person the number that the blind index is made of."""
 
 incomes = Table(
     "household_income",
@@ -124,9 +179,19 @@ history = Table(
     Column("valid_from", Date, nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("actor", String(100), nullable=False),
-    Column("reason", String(1000), nullable=False),
+    Column(
+        "reason",
+        String(1000),
+        nullable=False,
+        info=personal.plain("why it was changed", why="history", kept=AS_HISTORY),
+    ),
     # Fields that became different; members under "members" by number, incomes under "incomes" by year.
-    Column("changes", Json, nullable=False),
+    Column(
+        "changes",
+        Json,
+        nullable=False,
+        info=personal.plain("the fields above, as they were", why="history", kept=AS_HISTORY),
+    ),
     UniqueConstraint("household_id", "version"),
 )
 protect(history)
@@ -211,7 +276,8 @@ async def incomes_of(tx: AsyncConnection, household_ids: Iterable[UUID], area: A
 async def homes_of_people(tx: AsyncConnection, blinds: Iterable[str]) -> dict[str, UUID]:
     """Blind index → the household where this person lives, anywhere: a person belongs to one household of the register."""
     query = select(members.c.id_blind, members.c.household_id).where(members.c.left_on.is_(None))
-    return {row["id_blind"]: row["household_id"] async for row in _chunked(tx, query, members.c.id_blind, blinds)}
+    asked = pii.forms(blinds)
+    return {asked[row["id_blind"]]: row["household_id"] async for row in _chunked(tx, query, members.c.id_blind, asked)}
 
 
 async def entries(
