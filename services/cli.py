@@ -8,7 +8,7 @@ import asyncio
 import json
 import socket
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,6 +17,7 @@ import typer
 from demo.command import demo
 from services.events_command import events_app, replay
 from services.funds.proofs.command import verify
+from services.sign_in_command import accounts_app, token, tokens_app
 from services.terminal import HOME, Home, databases_in_hand, err, fail, out
 
 app = typer.Typer(
@@ -29,6 +30,9 @@ app.add_typer(policies_app, name="policies")
 app.add_typer(keys_app, name="keys")
 app.add_typer(roles_app, name="roles")
 app.add_typer(events_app, name="events")
+app.add_typer(tokens_app, name="tokens")
+app.add_typer(accounts_app, name="accounts")
+app.command()(token)
 app.command()(demo)
 app.command()(verify)
 app.command()(replay)
@@ -205,40 +209,6 @@ def _refused(answer: Any) -> None:
     lines = [f"{body.get('code')}: {body.get('detail')}"]
     lines += [f"  {e['field']}: {e['message']}" for e in body.get("errors", [])[:ERRORS_SHOWN]]
     raise fail("\n".join(lines))
-
-
-@app.command()
-def token(
-    role: Annotated[list[str], typer.Option(help="a role; may be given several times")],
-    division: Annotated[list[str], typer.Option(help="a 12-digit division code; may be given several times")],
-    subject: Annotated[str, typer.Option(help="who it is for")] = "operator",
-    client: Annotated[str, typer.Option(help="the program it is used by")] = "cli",
-    hours: Annotated[int, typer.Option(min=1, max=24 * 31, help="how long it is valid")] = 12,
-    home: Home = HOME,
-) -> None:
-    """Issue a token of the local issuer (本地令牌), signed with the key under HOME. It goes to standard output, nothing else does.
-
-    Example: `export DAOHU_TOKEN=$(daohu token --role auditor --division 610926000000)`
-    """
-    from shared import keys
-    from shared.clock import Clock, MovableClock, SystemClock
-    from shared.roles import Role
-    from shared.scope import is_division
-
-    if unknown := sorted(set(role) - set(Role)):
-        raise fail(f"Unknown role {', '.join(unknown)}. Roles: {', '.join(Role)}", 2)
-    if wrong := [code for code in division if not is_division(code)]:
-        raise fail(f"{wrong[0]} is not a 12-digit division code", 2)
-    clock: Clock = MovableClock(home / "clock") if (home / "clock").exists() else SystemClock()
-    issued = keys.issuer(home).token(
-        subject=subject,
-        roles=[Role(name) for name in role],
-        divisions=division,
-        client=client,
-        lifetime=timedelta(hours=hours),
-        now=clock.now(),
-    )
-    sys.stdout.write(issued + "\n")
 
 
 @app.command()

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from services import catalogue, prepare
 from services.openapi import combined
+from services.token_endpoint import TokenEndpoint
 from shared import keys, metrics
 from shared.auth import TokenMiddleware
 from shared.clock import MovableClock
@@ -97,6 +98,8 @@ class Embedded:
             self.apps.clear()
 
     def _house_routes(self) -> None:
+        settings = catalogue.part("registry").settings.of(**self.given)
+
         async def livez() -> dict[str, str]:
             return {"status": "ok"}
 
@@ -123,10 +126,12 @@ class Embedded:
         self.house.add_api_route("/readyz", readyz, response_model=None)
         self.house.add_api_route("/metrics", show_metrics, response_model=None)
         self.house.add_api_route("/openapi.json", openapi)
+        if settings.local_issuer:
+            tokens = TokenEndpoint(self.home, lambda: self.services[0].clock)
+            self.house.add_api_route("/auth/v1/token", tokens.answer, methods=["POST"], response_model=None)
         self.house.add_exception_handler(404, nothing)
         self.house.add_exception_handler(Refusal, refused)
         self.house.add_exception_handler(RequestValidationError, invalid)
-        settings = catalogue.part("registry").settings.of(**self.given)
         patient = settings.model_copy(
             update={"request_seconds": 3 * SETTLE_SECONDS}
         )  # the clock is moved, twice settled

@@ -157,7 +157,7 @@ class Shares:
             return
         caller = scope["state"].get("caller")
         if caller is None:
-            key, rate = (_address(scope), ""), self._unsigned
+            key, rate = (address_of(scope), ""), self._unsigned
         else:
             key, rate = (caller.client, caller.subject), self._signed
         cost = IMPORT_COSTS if scope["method"] == "POST" and is_import(scope["path"]) else 1
@@ -178,7 +178,7 @@ class Shares:
                 del self._in_hand[key]
 
 
-def _address(scope: Scope) -> str:
+def address_of(scope: Scope) -> str:
     """The caller's address; of IPv6 the network of 64 bits, which is one household's or one office's."""
     host: str = (scope.get("client") or ("",))[0]
     return ":".join(host.split(":", 4)[:4]) if ":" in host else host

@@ -1,0 +1,109 @@
+"""`POST /auth/v1/token` of the embedded mode: a service account gets a short token (OAuth 2.0 client credentials, RFC 6749 4.4)."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote_plus
+
+import orjson
+from fastapi import Request
+from fastapi.responses import Response
+
+from shared import accounts, keys
+from shared.clock import Clock
+from shared.errors import Malformed, Refusal, TooMany
+from shared.limits import Rate, address_of
+from shared.observability import log
+from shared.problems import problem
+
+TOKEN_LIFE = timedelta(hours=1)
+"""A program asks again before it ends."""
+TRIES_A_MINUTE = 30
+"""Of one address, right ones included: each costs 16 MiB and 40 ms, and a program needs one an hour."""
+AT_ONCE = 2
+"""Secrets looked at at the same time."""
+MAX_FIELDS = 10
+FORM = "application/x-www-form-urlencoded"
+
+
+class FormRefused(Malformed):
+    """A form that is no request for a token: 400, as RFC 6749 5.2 asks."""
+
+    status = 400
+
+    def __init__(self, detail: str, error: str = "invalid_request") -> None:
+        super().__init__(detail, error=error)
+
+
+class ClientUnknown(Refusal):
+    """No such account, or not its secret: which of the two is not said."""
+
+    status = 401
+    code = "invalid_client"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The account or its secret is wrong. `daohu accounts list` shows the accounts.", error=self.code
+        )
+
+
+class TokenEndpoint:
+    """Gives tokens to the accounts of a home. `clock`: asked for when a token is made, as the house may still be starting."""
+
+    def __init__(self, home: Path, clock: Callable[[], Clock]) -> None:
+        self._home, self._clock = home, clock
+        self._tries = Rate(TRIES_A_MINUTE / 60, TRIES_A_MINUTE)
+        self._turn = asyncio.Semaphore(AT_ONCE)
+
+    async def answer(self, request: Request) -> Response:
+        """A token for a service account (服务账号换取令牌)."""
+        if wait := self._tries.take(address_of(request.scope), 1, time.monotonic()):
+            raise TooMany("Too many sign-ins from your address. Wait as Retry-After says.", wait)
+        name, secret = await _credentials(request)
+        account = accounts.listed(self._home / "keys" / accounts.FILE).get(name)
+        async with self._turn:
+            known = await asyncio.to_thread(accounts.recognise, account, secret)
+        if not known or account is None:
+            log("sign-in").warning("account_refused", account=name if account else "unknown")
+            answer = problem(ClientUnknown())
+            answer.headers["www-authenticate"] = "Basic"
+            return answer
+        token = keys.issuer(self._home).token(
+            accounts.PREFIX + name,
+            account.roles,
+            account.divisions,
+            client=name,
+            lifetime=TOKEN_LIFE,
+            now=self._clock().now(),
+        )
+        log("sign-in").info("token_issued", account=name, roles=[str(role) for role in account.roles])
+        body = {"access_token": token, "token_type": "Bearer", "expires_in": int(TOKEN_LIFE.total_seconds())}
+        return Response(orjson.dumps(body), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+async def _credentials(request: Request) -> tuple[str, str]:
+    """Id and secret, by HTTP Basic or in the form, not both (RFC 6749 2.3.1). Raises FormRefused."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
+        raise FormRefused(f"Send a form: Content-Type: {FORM}")
+    try:
+        pairs = parse_qsl((await request.body()).decode(), max_num_fields=MAX_FIELDS, keep_blank_values=True)
+    except ValueError:
+        raise FormRefused("The form cannot be read.") from None
+    form = dict(pairs)
+    if len(form) < len(pairs):
+        raise FormRefused("Send each field once.")
+    if form.get("grant_type") != "client_credentials":
+        raise FormRefused("Send grant_type=client_credentials.", "unsupported_grant_type")
+    kind, _, sent = request.headers.get("authorization", "").partition(" ")
+    if not kind:
+        return form.get("client_id", ""), form.get("client_secret", "")
+    if kind.lower() != "basic" or "client_secret" in form:
+        raise FormRefused("Send the secret once: by HTTP Basic or in the form.")
+    try:
+        name, _, secret = base64.b64decode(sent, validate=True).decode().partition(":")
+    except ValueError:
+        raise FormRefused("What follows `Basic` cannot be read.") from None
+    return unquote_plus(name), unquote_plus(secret)

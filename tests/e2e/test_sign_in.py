@@ -1,0 +1,91 @@
+"""Sign-in from outside: a program signs in with its secret, and whoever is revoked is refused by the process that is running."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from conftest import House, daohu, issue_at
+
+from demo.driver import Who
+from shared import keys
+from shared.auth import SKEW
+from shared.clock import MovableClock
+from shared.roles import Role
+from tests.servers import until
+
+COUNTY = "610926000000"
+SECONDS = 5.0
+"""`within seconds`: a process looks once a second."""
+CLERK = Who("clerk", (Role.STATISTICS,), (COUNTY,))
+
+
+def asked(house: House, token: str) -> int:
+    """What a service answers the holder of this token: 200, or 401 when it does not count."""
+    answer = httpx.get(f"{house.server.url}/registry/v1/divisions", headers={"authorization": f"Bearer {token}"})
+    return answer.status_code
+
+
+def made(home: Path, *words: str) -> str:
+    """What a command says; it ends well."""
+    answer = daohu(*words, "--home", str(home))
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.strip()
+
+
+def test_a_program_signs_in_with_its_secret_until_its_account_is_removed(house: House) -> None:
+    secret = made(house.home, "accounts", "add", "app-one", "--role", "statistics", "--division", COUNTY)
+    assert made(house.home, "accounts", "list").startswith(f"app-one statistics {COUNTY} since")
+    form = {"grant_type": "client_credentials", "client_id": "app-one", "client_secret": secret}
+    answer = httpx.post(f"{house.server.url}/auth/v1/token", data=form)
+    token = answer.json()["access_token"]
+    assert asked(house, token) == 200
+    made(house.home, "accounts", "remove", "app-one")
+    until(lambda: asked(house, token) == 401, SECONDS, "the removed account's token is refused")
+    assert httpx.post(f"{house.server.url}/auth/v1/token", data=form).status_code == 401
+
+
+@pytest.mark.parametrize("words", [("--subject", "clerk"), ("--all-before", "now")])
+def test_a_running_process_refuses_what_was_revoked(house: House, words: tuple[str, str]) -> None:
+    token = issue_at(house.home)(CLERK)
+    assert asked(house, token) == 200
+    made(house.home, "tokens", "revoke", *words)
+    until(lambda: asked(house, token) == 401, SECONDS, "the revoked token is refused")
+    MovableClock(house.home / "clock").move_to(house.now + 2 * SKEW)
+    assert asked(house, issue_at(house.home)(CLERK)) == 200
+
+
+def test_a_running_process_takes_the_new_key_and_the_old_ones_tokens(house: House) -> None:
+    old = issue_at(house.home)(CLERK)
+    assert asked(house, old) == 200
+    keys.rotate_issuer(house.home, house.now)
+    assert [asked(house, old), asked(house, issue_at(house.home)(CLERK))] == [200, 200]
+    keys.rotate_issuer(house.home, house.now, at_once=True)
+    until(lambda: asked(house, old) == 401, SECONDS, "the token of the stolen key is refused")
+    assert asked(house, issue_at(house.home)(CLERK)) == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["tokens", "revoke"], 2),
+        (["tokens", "revoke", "--all-before", "2016-11-01"], 2),
+        (["tokens", "revoke", "--all-before", "2099-01-01T00:00Z"], 2),
+        (["accounts", "remove", "nobody"], 1),
+        (["accounts", "add", "x", "--role", "emperor", "--division", COUNTY], 2),
+    ],
+)
+def test_what_cannot_be_done_is_said(house: House, words: list[str], code: int) -> None:
+    answer = daohu(*words, "--home", str(house.home))
+    assert (answer.returncode, answer.stdout) == (code, "")
+    assert answer.stderr.strip()
+
+
+def test_in_a_folder_without_keys_nothing_is_revoked(tmp_path: Path) -> None:
+    answer = daohu("tokens", "revoke", "--subject", "li", "--home", str(tmp_path))
+    assert (answer.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert "keys init" in answer.stderr
+
+
+def test_on_a_clock_that_runs_a_token_lasts_twelve_hours_at_most(tmp_path: Path) -> None:
+    words = ["token", "--role", "auditor", "--division", COUNTY, "--home", str(tmp_path), "--hours"]
+    assert [daohu(*words, hours).returncode for hours in ("12", "13")] == [0, 2]
