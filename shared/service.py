@@ -138,6 +138,8 @@ class Service:
 
     async def start(self) -> None:
         """Starts what this process's role asks for: the worker side runs relay, consumers and jobs."""
+        if self.serves:
+            self.verifier.look()  # the keys of issuers are on their way before the first request
         if self.works:
             jobs = (*self.jobs, Job("retention", RETENTION_EVERY_S, _forget_old))
             loops: list[Callable[[], Awaitable[None]]] = [lambda job=job: self._repeat(job) for job in jobs]  # type: ignore[misc]
