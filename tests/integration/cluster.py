@@ -54,12 +54,21 @@ HOME_INSIDE = "/var/lib/daohu"
 
 
 class Process:
-    """One replica of a service of the file. `extra` is added to its environment from its next start on."""
+    """One replica of a service of the file, running the code at `code`. `extra` is added to its environment from its next start on."""
 
     def __init__(
-        self, part: Part, name: str, port: int, argv: Sequence[str], env: Mapping[str, str], health: str, log: Path
+        self,
+        part: Part,
+        name: str,
+        port: int,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        health: str,
+        log: Path,
+        code: Path = ROOT,
     ) -> None:
         self.part, self.name, self.port, self.argv, self.health, self.log = part, name, port, list(argv), health, log
+        self.code = code
         self.extra: dict[str, str] = {}
         self.exits: list[int] = []
         """Exit codes so far, of every time it ended; negative: the signal that killed it."""
@@ -68,7 +77,7 @@ class Process:
         self._env = dict(env)
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
-        self._wanted = False
+        self.wanted = False
         self._since = self._due = 0.0
         self._pause = FIRST_PAUSE_S
 
@@ -83,7 +92,7 @@ class Process:
 
     def start(self) -> None:
         with self._lock:
-            self._wanted = True
+            self.wanted = True
             self._launch()
 
     def signal(self, number: signal.Signals) -> None:
@@ -94,7 +103,7 @@ class Process:
     def stop(self) -> int:
         """Asks it to end, kills it when it does not, and leaves it stopped. Answers its exit code."""
         with self._lock:
-            self._wanted = False
+            self.wanted = False
             if not self.runs:
                 return self.exits[-1] if self.exits else 0
             assert self._process is not None
@@ -110,7 +119,7 @@ class Process:
     def look_after(self) -> None:
         """What `restart: unless-stopped` does: starts it again when it ended although it was wanted."""
         with self._lock:
-            if not self._wanted or self._process is None or self._process.poll() is None:
+            if not self.wanted or self._process is None or self._process.poll() is None:
                 return
             if not self._due:
                 self._note_end()
@@ -136,7 +145,7 @@ class Process:
             self._process = subprocess.Popen(
                 self.argv,
                 env={**self._env, **self.extra},
-                cwd=ROOT,
+                cwd=self.code,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -157,6 +166,8 @@ class Cluster:
     `scale`: replicas of a service, otherwise one. `env`: added to the environment of every process of ours, over the file's.
     `starts_at`: a clock that stands still until it is moved (`<home>/clock`), for all of them. `postgres` and `kafka` may be
     killed, paused and started again by their own methods; processes by `kill`, `restart`, `pause`, `resume` here.
+    `before`: the code of another release; the tables and the first replica of each are then of that one, and the other replicas
+    stand ready to be started.
     Raises NotHere when the machine lacks a server, TimeoutError when something is not ready in time.
     """
 
@@ -170,9 +181,11 @@ class Cluster:
         starts_at: datetime | None = None,
         durable: bool = False,
         brokers: int = 1,
+        before: Path | None = None,
     ) -> None:
         self.folder, self.home = folder, folder / "home"
         self.parts = composed.parts(file, SECRETS)
+        self._before = before or ROOT
         self.processes: dict[str, Process] = {}
         self._scale = {**dict.fromkeys(self.parts, 1), **(scale or {})}
         self._env = {**(env or {}), **({"DAOHU_CLOCK": "movable"} if starts_at else {})}
@@ -223,7 +236,8 @@ class Cluster:
             self._first_script()
             self._migrate()
             for process in self.processes.values():
-                process.start()
+                if process.code == self._before or not process.part.is_ours:
+                    process.start()
             self._supervisor.start()
             self.wait_ready()
         except BaseException:
@@ -231,9 +245,9 @@ class Cluster:
             raise
 
     def wait_ready(self, seconds: float = START_S) -> None:
-        """Returns when every process answers that it is ready. Raises TimeoutError, which names the first that is not."""
+        """Returns when every process that was started answers that it is ready. Raises TimeoutError, which names the first that is not."""
         deadline = time.monotonic() + seconds
-        for process in self.processes.values():
+        for process in [process for process in self.processes.values() if process.wanted]:
             try:
                 until(process.ready, deadline - time.monotonic(), f"{process.name} is ready")
             except TimeoutError as late:
@@ -279,6 +293,7 @@ class Cluster:
         return [
             f"{process.name}: {line}"
             for process in self.processes.values()
+            if process.log.exists()
             for line in process.log.read_text(encoding="utf-8", errors="replace").splitlines()
             if re.search(r'"level": "(error|critical)"', line)
         ]
@@ -304,12 +319,12 @@ class Cluster:
         given = self.environment(self.parts["migrate"])
         return {name: value for name, value in given.items() if name.endswith("_DATABASE_URL")}
 
-    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+    def command(self, *words: str, code: Path = ROOT) -> "subprocess.CompletedProcess[str]":
         """`daohu …` beside the cluster, with the environment of `migrate`: all four databases, the broker, the home."""
         return subprocess.run(
-            [DAOHU, *words],
-            env={**BASE, **self.environment(self.parts["migrate"]), **self._env},
-            cwd=ROOT,
+            [*program(code), *words],
+            env={**base(code), **self.environment(self.parts["migrate"]), **self._env},
+            cwd=code,
             capture_output=True,
             text=True,
             check=False,
@@ -317,19 +332,22 @@ class Cluster:
 
     def _prepare(self) -> None:
         """A process a replica, none started. The origin comes last: it needs to know where the others listen."""
+        at_first = self.parts if self._before == ROOT else composed.parts(self._before / COMPOSE.name, SECRETS)
         for part in self.parts.values():
             if part.is_ours and part.service:
-                for number in range(1, self._scale[part.name] + 1):
-                    self._add(part, number, free_port())
+                self._add(at_first[part.name], 1, free_port(), self._before)
+                for number in range(2, self._scale[part.name] + 1):
+                    self._add(part, number, free_port(), ROOT)
         self._add_origin(self.parts["origin"])
 
-    def _add(self, part: Part, number: int, port: int) -> None:
+    def _add(self, part: Part, number: int, port: int, code: Path) -> None:
         name = f"{part.name}-{number}"
         words = [self._at_home(word) for word in part.command]
         words[words.index("--port") + 1] = str(port)
         health = part.health_url.replace(f":{part.port}/", f":{port}/")
-        env = {**BASE, **self.environment(part), **self._env}
-        self.processes[name] = Process(part, name, port, [DAOHU, *words], env, health, self.folder / f"{name}.log")
+        env = {**base(code), **self.environment(part), **self._env}
+        argv, log = [*program(code), *words], self.folder / f"{name}.log"
+        self.processes[name] = Process(part, name, port, argv, env, health, log, code)
 
     def _add_origin(self, part: Part) -> None:
         inside, port, config = part.published.rpartition(":")[2], free_port(), self.folder / "nginx.conf"
@@ -358,7 +376,7 @@ class Cluster:
         subprocess.run(["bash", str(ROOT / script)], env=env, check=True, capture_output=True)
 
     def _migrate(self) -> None:
-        done = self.command(*self.parts["migrate"].command)
+        done = self.command(*self.parts["migrate"].command, code=self._before)
         if done.returncode:
             raise RuntimeError(f"daohu migrate ended with {done.returncode}: {done.stdout}{done.stderr}")
 
@@ -376,6 +394,15 @@ class Cluster:
 DAOHU = str(Path(sys.executable).with_name("daohu"))
 BASE = {"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"}
 """What a process has beside the file's environment; nothing else of the caller's."""
+
+
+def program(code: Path) -> list[str]:
+    """`daohu` of a tree of our code; the libraries are this interpreter's."""
+    return [DAOHU] if code == ROOT else [sys.executable, "-c", "from services.cli import main; main()"]
+
+
+def base(code: Path) -> dict[str, str]:
+    return BASE if code == ROOT else {**BASE, "PYTHONPATH": str(code)}
 
 
 def settings_of(command: Sequence[str]) -> list[str]:

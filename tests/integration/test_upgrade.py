@@ -1,0 +1,78 @@
+"""An upgrade while people work: the release before this one and this one serve side by side on one database and one Kafka."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from demo.month import STARTS_AT
+from tests.integration.cluster import Cluster, Process, base
+from tests.integration.composed import ROOT
+from tests.integration.conftest import running_cluster
+from tests.integration.load import PATIENCE_S, Load
+from tests.integration.releases import code_before
+from tests.integration.tally import SERVICES, all_came_out, metric
+from tests.servers import NotHere, until
+
+HEARERS = ("funds-worker", "assessment-worker")
+"""Who hears of households."""
+
+
+@pytest.fixture(scope="module")
+def before() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="daohu-before-") as folder:
+        try:
+            yield code_before(Path(folder))
+        except NotHere as missing:
+            (pytest.fail if os.environ.get("DAOHU_REQUIRE_SERVERS") == "1" else pytest.skip)(str(missing))
+
+
+def test_what_runs_as_the_older_one_is_its_code(before: Path) -> None:
+    line = [sys.executable, "-c", "import services, shared; print(services.__file__, shared.__file__)"]
+    said = subprocess.run(line, env=base(before), cwd=before, capture_output=True, text=True, check=True).stdout.split()
+    assert said == [str(before / name / "__init__.py") for name in ("services", "shared")]
+
+
+def of_release(cluster: Cluster, code: Path) -> list[Process]:
+    return [process for process in cluster.processes.values() if process.part.service and process.code == code]
+
+
+def take_part(processes: list[Process]) -> bool:
+    """Whether each of them has answered or heard somebody since it started."""
+    return all(
+        metric(process, "daohu_consumer_events_total", outcome="taken") > 0
+        if process.part.name in HEARERS
+        else metric(process, "daohu_http_requests_total") > 0
+        for process in processes
+    )
+
+
+def test_two_releases_serve_side_by_side_and_the_older_one_ends_without_an_error(
+    before: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apart = [f"{service}-{role}" for service in SERVICES for role in ("api", "worker")]
+    with running_cluster(starts_at=STARTS_AT, scale=dict.fromkeys(apart, 2), before=before) as cluster:
+        older, newer = of_release(cluster, before), of_release(cluster, ROOT)
+        assert len(older) == len(newer) == len(apart)
+        load = Load(cluster, "upgrade")
+        with load.at_work():
+            load.go_on()
+            migrated = cluster.command("migrate")
+            assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+            load.go_on()
+            for process in newer:
+                process.start()
+            cluster.wait_ready()
+            until(lambda: take_part([*older, *newer]), PATIENCE_S, "both releases take part")
+            load.go_on()
+            for process in older:
+                assert process.stop() == 0, process.last_lines()
+            load.go_on()
+        all_came_out(cluster, load)
+    assert [process.name for process in newer if process.exits != [0]] == []
+    with capsys.disabled():
+        print(f"\nThe release before and this one served side by side. {load.said()}")
