@@ -14,6 +14,8 @@ from shared.auth import TokenMiddleware
 from shared.http import Directory
 from shared.limits import Limits, Shares
 from shared.observed import Observed
+from shared.refusals import Refusals
+from shared.seen.record import Finds, nobody
 from shared.service import Service
 
 PUBLIC = {
@@ -53,7 +55,8 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
     app = FastAPI(
         title=title, version="1", lifespan=lifespan, openapi_url=f"{prefix}/openapi.json", docs_url=None, redoc_url=None
     )
-    app.state.service = service
+    app.state.service, app.state.finds = service, finds
+    app.state.refusals = Refusals(service.name, service.log)
     for router in routers if service.serves else ():
         app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly
     _health(app, service, prefix)

@@ -48,6 +48,7 @@ def _histogram(name: str, says: str, buckets: tuple[float, ...], *labels: str) -
 
 
 REQUESTS = _counter("daohu_http_requests_total", "Requests answered", "method", "route", "status")
+REFUSALS = _counter("daohu_refusals_total", "Requests refused by a rule", "code")
 REQUEST_SECONDS = _histogram("daohu_http_request_seconds", "Time to the end of the answer", _SECONDS, "method", "route")
 
 OUTBOX_UNPUBLISHED = _gauge("daohu_outbox_unpublished", "Facts recorded and not known to be published (capped)")

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, StorageFull, Unavailable
 from shared.failures import place_of, storage_full
 from shared.observed import route_of
+from shared.refusals import Refusals
 
 PROBLEM = "application/problem+json"
 MAX_ERRORS = 100
@@ -83,18 +84,26 @@ def problem(refusal: Refusal) -> Response:
     return Response(orjson.dumps(body), refusal.status, headers=headers, media_type=PROBLEM)
 
 
-async def refused(_: Request, error: Exception) -> Response:
+def _noted(request: Request, refusal: Refusal) -> Response:
+    """The refusal as an answer; the app's record, if it keeps one, knows of it."""
+    record: Refusals | None = getattr(request.app.state, "refusals", None)
+    if record is not None:
+        record.note(request, refusal)
+    return problem(refusal)
+
+
+async def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
-    return problem(error)
+    return _noted(request, error)
 
 
-async def invalid(_: Request, error: Exception) -> Response:
+async def invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [  # the input itself is not repeated: it may hold personal data
         FieldError(".".join(str(part) for part in e["loc"]), str(e["type"]), str(e["msg"]))
         for e in error.errors()[:MAX_ERRORS]
     ]
-    return problem(Malformed("Correct the fields named in `errors`.", errors=errors))
+    return _noted(request, Malformed("Correct the fields named in `errors`.", errors=errors))
 
 
 async def _http(_: Request, error: Exception) -> Response:
