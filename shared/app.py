@@ -55,7 +55,7 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
     app = FastAPI(
         title=title, version="1", lifespan=lifespan, openapi_url=f"{prefix}/openapi.json", docs_url=None, redoc_url=None
     )
-    app.state.service, app.state.finds = service, finds
+    app.state.service = service
     app.state.refusals = Refusals(service.name, service.log)
     for router in routers if service.serves else ():
         app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly
