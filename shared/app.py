@@ -15,7 +15,6 @@ from shared.http import Directory
 from shared.limits import Limits, Shares
 from shared.observed import Observed
 from shared.refusals import Refusals
-from shared.seen.record import Finds, nobody
 from shared.service import Service
 
 PUBLIC = {
