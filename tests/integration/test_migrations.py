@@ -73,3 +73,32 @@ async def test_what_each_batch_asks_of_dead_letters_reads_the_open_ones_alone(mi
     )
     async with migrated.read() as tx:
         assert "parked" in (await tx.execute(text(index), {"name": "ix_dead_letter_open"})).scalar_one()
+
+
+async def test_a_migration_gives_way_to_who_uses_its_table_and_runs_when_it_is_free(postgres_url, monkeypatch):
+    monkeypatch.setattr(migrate, "LOCK_MS", 50)
+    monkeypatch.setattr(migrate, "TRIES", 3)
+    monkeypatch.setattr(migrate, "PAUSE_FIRST_S", 0.01)
+    database = Database(postgres_url, service="notify")
+    await migrate.upgrade(database, revision="kit_0001")  # kit_0002 wants dead_letter for itself
+    async with database.write() as tx:
+        await tx.execute(text("select count(*) from dead_letter"))
+        with pytest.raises(migrate.TablesBusy):
+            await migrate.upgrade(database)
+    await migrate.upgrade(database)
+    assert await migrate.drift(database, part("notify").tables) == []
+    await database.close()
+
+
+async def test_tables_behind_this_release_are_refused_and_those_of_a_newer_one_serve(database_url):
+    database = Database(database_url, service="funds")
+    for revision, missing in (("kit@head", "0002"), ("0001", "0002")):
+        await migrate.upgrade(database, revision=revision)
+        with pytest.raises(migrate.NotMigrated, match=f"needs .*{missing}.*daohu migrate"):
+            await migrate.require(database)
+    await migrate.upgrade(database)
+    await migrate.require(database)
+    async with database.write() as tx:
+        await tx.execute(text("update funds_version set version_num = 'kit_9999' where version_num like 'kit_%'"))
+    await migrate.require(database)
+    await database.close()
