@@ -17,6 +17,7 @@ import typer
 from demo.command import demo
 from services.events_command import events_app, replay
 from services.funds.proofs.command import verify
+from services.keys_command import keys_app
 from services.sign_in_command import accounts_app, token, tokens_app
 from services.terminal import HOME, Home, databases_in_hand, err, fail, out
 
@@ -25,7 +26,6 @@ app = typer.Typer(
 )
 policies_app = typer.Typer(no_args_is_help=True, help="Policy packs (政策包): what differs from place to place.")
 roles_app = typer.Typer(no_args_is_help=True, help="Roles (角色): who may do what.")
-keys_app = typer.Typer(no_args_is_help=True, help="The deployment's keys (密钥).")
 app.add_typer(policies_app, name="policies")
 app.add_typer(keys_app, name="keys")
 app.add_typer(roles_app, name="roles")
@@ -240,17 +240,6 @@ def migrate(
             made = asyncio.run(prepare.topics(settings))
             out.print(f"topics: {len(made)}")
         out.print(f"keys: {prepare.all_keys(home)}", highlight=False)
-
-
-@keys_app.command("init")
-def keys_init(home: Home = HOME) -> None:
-    """Make the keys under HOME that are not there yet: of tokens, of personal data, of the ledger's log.
-
-    Give every machine of a cluster the same ones, read-only. An API needs no private key but the vault's.
-    """
-    from services import prepare
-
-    out.print(f"keys: {prepare.all_keys(home)}", highlight=False)
 
 
 @policies_app.command("show")

@@ -45,7 +45,7 @@ def token(
     if timedelta(hours=hours) > (longest := longest_life(home)):
         raise fail(f"A token lasts at most {longest // timedelta(hours=1)} hours.", 2)
     issued = keys.issuer(home).token(
-        subject, roles, divisions, client=client, lifetime=timedelta(hours=hours), now=_clock(home).now()
+        subject, roles, divisions, client=client, lifetime=timedelta(hours=hours), now=clock_of(home).now()
     )
     sys.stdout.write(issued + "\n")
 
@@ -67,7 +67,7 @@ def revoke(
 
     if [subject, token_id, all_before].count(None) != 2:
         raise fail("Say one of --subject, --token-id and --all-before.", 2)
-    path, now, moved = _keys(home) / revocation.FILE, _clock(home).now(), (home / "clock").exists()
+    path, now, moved = _keys(home) / revocation.FILE, clock_of(home).now(), (home / "clock").exists()
     with _files_in_hand():
         if subject is not None:
             revocation.revoke_subject(path, subject, now=now, moved_clock=moved)
@@ -84,7 +84,7 @@ def revoked(home: Home = HOME) -> None:
     from shared import revocation
 
     with _files_in_hand():
-        for what, until in sorted(revocation.listed(_keys(home) / revocation.FILE, _clock(home).now()).items()):
+        for what, until in sorted(revocation.listed(_keys(home) / revocation.FILE, clock_of(home).now()).items()):
             reach = "" if what.startswith("token:") else f" {until.isoformat(timespec='seconds')}"
             sys.stdout.write(f"{what}{reach}\n")
 
@@ -104,7 +104,7 @@ def add(
 
     roles, divisions = _known(role, division)
     with _files_in_hand():
-        secret = accounts.add(_keys(home) / accounts.FILE, account, roles, divisions, now=_clock(home).now())
+        secret = accounts.add(_keys(home) / accounts.FILE, account, roles, divisions, now=clock_of(home).now())
     sys.stdout.write(secret + "\n")
 
 
@@ -129,7 +129,7 @@ def remove(account: Annotated[str, typer.Argument(help="its id")], home: Home = 
         revocation.revoke_subject(
             _keys(home) / revocation.FILE,
             accounts.PREFIX + account,
-            now=_clock(home).now(),
+            now=clock_of(home).now(),
             moved_clock=(home / "clock").exists(),
         )
     out.print(f"removed: {account}", highlight=False)
@@ -144,7 +144,7 @@ def _keys(home: Path) -> Path:
     return home / "keys"
 
 
-def _clock(home: Path) -> "Clock":
+def clock_of(home: Path) -> "Clock":
     from shared.clock import MovableClock, SystemClock
 
     return MovableClock(home / "clock") if (home / "clock").exists() else SystemClock()

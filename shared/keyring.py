@@ -5,12 +5,11 @@ sealed under it. Key wrap: RFC 3394. Decision: docs/decisions/0021-keys-and-pers
 """
 
 import base64
-import fcntl
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -37,7 +36,7 @@ _READS = 3
 """A rotation writes two files; whoever reads in between reads again."""
 
 
-class KeysUnreadable(ValueError):
+class KeysUnreadable(keyfiles.KeyFileBroken):
     """Keyring or master key are not there or not readable. The text says which and what to do, and holds nothing of them."""
 
 
@@ -136,8 +135,10 @@ class Ring:
             return replace(self, data=(*self.data, Key(id, _fresh(), since)))
         return replace(self, blind=(*self.blind, Key(secrets.token_hex(BLIND_ID_BYTES), _fresh(), since)))
 
-    def without(self, purpose: Purpose, id: str) -> "Ring":
-        kept = tuple(key for key in self.of(purpose) if key.id != id)
+    def without(self, purpose: Purpose, ids: Collection[str]) -> "Ring":
+        """Without keys of a purpose; its newest stays."""
+        *before, newest = self.of(purpose)
+        kept = (*(key for key in before if key.id not in ids), newest)
         return replace(self, data=kept) if purpose == "data" else replace(self, blind=kept)
 
 
@@ -153,13 +154,9 @@ class RingFile:
         self.master_path = Path(environ.get("DAOHU_MASTER_KEY_FILE") or path.with_name("master.key"))
 
     @property
-    def in_file(self) -> bool:
-        """Whether it can be rotated: what the environment gives cannot."""
-        return self._given is None
-
-    @property
-    def master_in_file(self) -> bool:
-        return self._master_given is None
+    def exists(self) -> bool:
+        """Whether there is one; reading would make one."""
+        return self._given is not None or self.path.exists()
 
     def mark(self) -> tuple[int, int]:
         """Changes with every write, as each makes a new file. Raises OSError."""
@@ -186,19 +183,66 @@ class RingFile:
             return MasterKeys(self._master_given)
         return MasterKeys(keyfiles.secret(self.master_path, f"m1:{_encoded(_fresh())}\n".encode).decode())
 
-    def write(self, ring: Ring, master: MasterKeys) -> None:
-        """Replaces the keyring, wrapped anew."""
-        keyfiles.replace(self.path, _text(ring, master))
+    def follow(self, purpose: Purpose, *, since: datetime) -> Key:
+        """A new key of a purpose, which becomes the current one at `since`. Raises KeysUnreadable, KeyFileExposed."""
+        with self._changing() as ring:
+            after = ring.followed(purpose, since=since)
+            self._write(after, self.master())
+        return after.of(purpose)[-1]
 
-    def write_master(self, master: MasterKeys) -> None:
-        keyfiles.replace(self.master_path, master.text().encode())
+    def retire(self, purpose: Purpose, ids: Collection[str]) -> None:
+        """Takes keys out that nothing stands under any more; the newest stays. Raises KeysUnreadable, KeyFileExposed."""
+        with self._changing() as ring:
+            self._write(ring.without(purpose, ids), self.master())
+
+    def forget(self, id: str) -> bool:
+        """Takes a key out that cannot be unwrapped: what stands under it is lost for good. False when there is none of this id."""
+        with keyfiles.alone(self.path.parent):
+            ring = self.read()
+            if id not in ring.lost:
+                return False
+            self._write(replace(ring, lost=tuple(other for other in ring.lost if other != id)), self.master())
+        return True
+
+    def follow_master(self) -> str:
+        """Wraps the keyring under a new master key and drops the one before; answers its id.
+
+        One from the environment is the operator's to change: first in DAOHU_MASTER_KEY stands the new one, after it the old.
+        Raises KeysUnreadable, KeyFileExposed.
+        """
+        with self._changing() as ring:
+            master = self.master()
+            if self._master_given is None:
+                master = master.followed()
+                keyfiles.replace(self.master_path, master.text().encode())
+            elif master.id == ring.wrapped_by:
+                raise KeysUnreadable(
+                    "DAOHU_MASTER_KEY begins with the key that wraps already. Put `id:base64` of a new one before it, here and "
+                    "for all processes, and rotate again; then leave the old one out."
+                )
+            self._write(ring, master)
+            if self._master_given is None:
+                keyfiles.replace(self.master_path, master.alone().text().encode())
+        return master.id
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Nobody else changes the keyring meanwhile."""
-        with self.path.with_name(".lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _changing(self) -> Iterator[Ring]:
+        """The keyring as it is; nobody else changes it meanwhile."""
+        if self._given is not None:
+            raise KeysUnreadable(
+                "The keyring is in DAOHU_KEYS. Put it into a file (docs/personal-data.md); then it can change."
+            )
+        with keyfiles.alone(self.path.parent):
+            ring = self.read()
+            if ring.lost:
+                raise KeysUnreadable(
+                    f"The keyring's key {ring.lost[0]} cannot be unwrapped. Put the copy of {self.path} back; if there is none, "
+                    f"`daohu keys forget {ring.lost[0]}`: what stands under it is lost then."
+                )
+            yield ring
+
+    def _write(self, ring: Ring, master: MasterKeys) -> None:
+        keyfiles.replace(self.path, _text(ring, master))
 
     def _master(self) -> MasterKeys | None:
         """The master keys as they are; None when there are none: for a keyring that exists no new one helps."""

@@ -128,7 +128,7 @@ class Vault:
                 if (mark := self._file.mark()) != self._mark:
                     self._take(self._file.read())
                     self._mark = mark
-            except (OSError, ValueError, keyfiles.KeyFileExposed) as error:
+            except (OSError, keyfiles.KeyFileBroken, keyfiles.KeyFileExposed) as error:
                 _log.error("keyring_not_read", error=type(error).__name__)
         self._settle()
 

@@ -150,7 +150,7 @@ class TestKeyFile:
         "text", ["{", "[]", "{}", json.dumps({"current": "k", "keys": {"k": "?"}, "blind": "AAAA"})]
     )
     def test_an_unreadable_keyring_is_refused_without_showing_it(self, tmp_path, text):
-        with pytest.raises(ValueError, match="keyring") as refused:
+        with pytest.raises(keyfiles.KeyFileBroken, match="keyring") as refused:
             Vault.at(tmp_path / "vault.json", {"DAOHU_KEYS": text})
         assert text not in str(refused.value).split()
 
