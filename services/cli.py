@@ -65,6 +65,7 @@ def up(
     from services.embedded import Embedded, HomeInUse
     from services.serving import config, settle_memory
     from shared.clock import MovableClock
+    from shared.keyfiles import KeyFileBroken, KeyFileExposed
     from shared.observability import configure_logs
     from shared.settings import Settings
 
@@ -74,7 +75,11 @@ def up(
         MovableClock(home / "clock", clock_start.replace(tzinfo=UTC))
     if (home / "clock").exists():
         given["clock"] = "movable"  # a home that began with such a clock goes on with it
-    server = uvicorn.Server(config(Embedded(home, **given), Settings(home=home), timeout_graceful_shutdown=10))
+    try:
+        house = Embedded(home, **given)
+    except (KeyFileBroken, KeyFileExposed) as refusal:
+        raise fail(str(refusal)) from None
+    server = uvicorn.Server(config(house, Settings(home=home), timeout_graceful_shutdown=10))
     settle_memory()
     listening = _listen(host, port)
     url = f"http://{host}:{listening.getsockname()[1]}"

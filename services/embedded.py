@@ -20,7 +20,7 @@ from services.openapi import combined
 from services.token_endpoint import TokenEndpoint
 from shared import keys, metrics
 from shared.auth import TokenMiddleware
-from shared.clock import MovableClock
+from shared.clock import MovableClock, SystemClock
 from shared.errors import NotFound, Refusal, Unavailable
 from shared.http import Gate, In
 from shared.limits import Limits
@@ -59,7 +59,10 @@ class ClockOut(In):
 
 
 class Embedded:
-    """The whole house as one ASGI app: /registry, /funds, /assessment, /notify, and the house's own few routes."""
+    """The whole house as one ASGI app: /registry, /funds, /assessment, /notify, and the house's own few routes.
+
+    Raises KeyFileBroken when whose tokens count cannot be read.
+    """
 
     def __init__(self, home: Path, **given: Any) -> None:
         self.home, self.given = home, {"home": home, **given}
@@ -99,6 +102,8 @@ class Embedded:
 
     def _house_routes(self) -> None:
         settings = catalogue.part("registry").settings.of(**self.given)
+        clock = MovableClock(self.home / "clock") if settings.clock == "movable" else SystemClock()
+        verifier = keys.verifier(settings, clock)
 
         async def livez() -> dict[str, str]:
             return {"status": "ok"}
@@ -127,7 +132,7 @@ class Embedded:
         self.house.add_api_route("/metrics", show_metrics, response_model=None)
         self.house.add_api_route("/openapi.json", openapi)
         if settings.local_issuer:
-            tokens = TokenEndpoint(self.home, lambda: self.services[0].clock)
+            tokens = TokenEndpoint(self.home, clock)
             self.house.add_api_route("/auth/v1/token", tokens.answer, methods=["POST"], response_model=None)
         self.house.add_exception_handler(404, nothing)
         self.house.add_exception_handler(Refusal, refused)
@@ -141,7 +146,6 @@ class Embedded:
             self.house.add_api_route(
                 "/demo/v1/clock", self._move_clock, methods=["POST"], dependencies=[Depends(gate.admit)]
             )
-            verifier = keys.verifier(settings, MovableClock(self.home / "clock"))
             self.house.add_middleware(TokenMiddleware, verifier=verifier)
 
     async def _move_clock(self, order: ClockIn) -> ClockOut:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import time
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote_plus
@@ -51,9 +50,9 @@ class ClientUnknown(Refusal):
 
 
 class TokenEndpoint:
-    """Gives tokens to the accounts of a home. `clock`: asked for when a token is made, as the house may still be starting."""
+    """Gives tokens to the accounts of a home."""
 
-    def __init__(self, home: Path, clock: Callable[[], Clock]) -> None:
+    def __init__(self, home: Path, clock: Clock) -> None:
         self._home, self._clock = home, clock
         self._tries = Rate(TRIES_A_MINUTE / 60, TRIES_A_MINUTE)
         self._turn = asyncio.Semaphore(AT_ONCE)
@@ -77,7 +76,7 @@ class TokenEndpoint:
             account.divisions,
             client=name,
             lifetime=TOKEN_LIFE,
-            now=self._clock().now(),
+            now=self._clock.now(),
         )
         log("sign-in").info("token_issued", account=name, roles=[str(role) for role in account.roles])
         body = {"access_token": token, "token_type": "Bearer", "expires_in": int(TOKEN_LIFE.total_seconds())}

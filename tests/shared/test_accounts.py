@@ -43,7 +43,7 @@ def secret(path):
 def http(home):
     app = FastAPI()
     app.add_exception_handler(Refusal, refused)
-    endpoint = TokenEndpoint(home, lambda: MovableClock(home / "clock"))
+    endpoint = TokenEndpoint(home, MovableClock(home / "clock"))
     app.add_api_route("/auth/v1/token", endpoint.answer, methods=["POST"], response_model=None)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://daohu")
 
