@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from demo.command import demo
+from services.backup.command import backup, restore
 from services.events_command import events_app, replay
 from services.funds.proofs.command import verify
 from services.keys_command import keys_app
@@ -36,6 +37,8 @@ app.command()(token)
 app.command()(demo)
 app.command()(verify)
 app.command()(replay)
+app.command()(backup)
+app.command()(restore)
 
 SHOWN = 400
 """Characters of a policy's value in a table; --json shows all."""

@@ -38,8 +38,15 @@ class HomeInUse(RuntimeError):
     """Another process runs on this home."""
 
 
-def lock(home: Path) -> IO[str]:
-    """Takes a home for this process; it is given back when the process ends, however it ends."""
+RESTORING = "restoring"
+"""A folder in a home that `daohu restore` works in; while it is there, the house is not whole."""
+
+
+def lock(home: Path, *, whole: bool = True) -> IO[str]:
+    """Takes a home for this process; it is given back when the process ends, however it ends.
+
+    Raises HomeInUse; with `whole` also for a home into which a restore did not end.
+    """
     home.mkdir(parents=True, exist_ok=True)
     file = (home / "lock").open("w")
     try:
@@ -47,6 +54,9 @@ def lock(home: Path) -> IO[str]:
     except BlockingIOError:
         file.close()
         raise HomeInUse(f"{home}: another daohu runs here. Stop it, or choose another --home.") from None
+    if whole and (home / RESTORING).exists():
+        file.close()
+        raise HomeInUse(f"{home}: a restore into it did not end. Give the same `daohu restore` again.")
     return file
 
 
