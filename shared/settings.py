@@ -2,9 +2,9 @@
 
 from os import environ
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 POOLS = {"api": (7, 5), "worker": (3, 4), "all": (10, 10)}
@@ -25,8 +25,8 @@ class Settings(BaseSettings):
     policies: Path = Path(__file__).parent.parent / "policies"
     database_url: str = Field(default="", description="empty: an SQLite file of the service under `home`")
 
-    oidc_issuers: Path | None = Field(
-        default=None, description="YAML list of the OpenID providers whose tokens count (docs/sign-in.md)"
+    oidc_issuers: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = Field(
+        default=None, description="YAML list of the OpenID providers whose tokens count (docs/sign-in.md); empty: none"
     )
     local_issuer: bool = Field(default=True, description="whether tokens of the deployment's own key count")
 

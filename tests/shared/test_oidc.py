@@ -353,6 +353,10 @@ class TestDescription:
         only = keys.verifier(settings.model_copy(update={"local_issuer": False}), clock)
         assert await refusal(only, local) == "token_issuer"
 
+    def test_an_empty_setting_is_none(self, monkeypatch):
+        monkeypatch.setenv("DAOHU_OIDC_ISSUERS", "")
+        assert Settings().oidc_issuers is None
+
     def test_a_house_in_which_nobodys_token_counts_does_not_start(self, clock, tmp_path):
         with pytest.raises(KeyFileBroken, match="DAOHU_OIDC_ISSUERS"):
             keys.verifier(Settings(home=tmp_path, local_issuer=False), clock)
