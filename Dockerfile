@@ -1,12 +1,14 @@
 # One image for every process of Daohu; the command says which (docker-compose.yml).
-FROM python:3.11-slim AS packages
+# with its digest at a county: docs/supply-chain.md
+ARG PYTHON=python:3.11-slim
+FROM ${PYTHON} AS packages
 RUN python -m venv /opt/daohu
 COPY deploy/requirements.lock /tmp/
 RUN /opt/daohu/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
         -r /tmp/requirements.lock \
     && /opt/daohu/bin/pip uninstall --yes --quiet pip setuptools
 
-FROM python:3.11-slim
+FROM ${PYTHON}
 # the number, not the name: volumes and orchestrators compare numbers
 RUN groupadd --gid 10001 daohu && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent daohu \
     && install -d -o daohu -g daohu -m 0750 /var/lib/daohu

@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 1
 
-.PHONY: demo test lint format contracts migration lock bench mutants chaos soak clean
+.PHONY: demo test lint format contracts migration lock bench sbom mutants chaos soak clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Daohu needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -27,6 +27,7 @@ lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/daohu openapi --check docs/openapi.json
 	@$(BIN)/daohu roles table --check docs/roles.md
 	@$(BIN)/python tests/lint_locks.py
+	@$(BIN)/python -m deploy.sbom check
 
 format: .venv/ready
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -39,6 +40,9 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 
 bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (under 40 minutes; bench/README.md)
 	@$(BIN)/python -m bench
+
+sbom: .venv/ready  ## docs/sbom.cdx.json (CycloneDX) and docs/licences.md from the locks; refuses a licence we may not hand on
+	@$(BIN)/python -m deploy.sbom write
 
 mutants: .venv/ready  ## each protection off in turn, in a copy: the test named for it must fail by an assertion (about 2 minutes)
 	@$(BIN)/python -m tests.mutants

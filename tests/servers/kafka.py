@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -208,15 +209,36 @@ def server_jars() -> Path:
                 raise NotHere("no Maven on this machine to fetch Kafka (apt-get install maven)")
             half = CACHE / f"{version()}.half"
             shutil.rmtree(half, ignore_errors=True)
-            line = ["mvn", "-q", "-B", "-f", str(DEPLOY / "pom.xml"), "dependency:copy-dependencies"]
+            line = [
+                "mvn",
+                "-q",
+                "-B",
+                "--strict-checksums",
+                "-f",
+                str(DEPLOY / "pom.xml"),
+                "dependency:copy-dependencies",
+            ]
             fetched = subprocess.run(
                 [*line, f"-DoutputDirectory={half}", "-DincludeScope=runtime"],
                 capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
             )  # fmt: skip
             if fetched.returncode:
                 raise NotHere(f"Maven could not fetch Kafka {version()}: {fetched.stdout[-300:]}")
+            _require_known(half)
             half.rename(jars)
     return jars
+
+
+def _require_known(folder: Path) -> None:
+    """Holds the fetched jars against deploy/kafka/jars.sha256. Raises NotHere when one is missing, new or not what it was."""
+    listed = [line.split() for line in (DEPLOY / "jars.sha256").read_text().splitlines()]
+    known = {name: digest for digest, name in listed}
+    found = {jar.name: hashlib.sha256(jar.read_bytes()).hexdigest() for jar in folder.iterdir()}
+    if differing := sorted(name for name in known.keys() | found.keys() if known.get(name) != found.get(name)):
+        raise NotHere(
+            f"{len(differing)} of Kafka's jars are not those of deploy/kafka/jars.sha256, {differing[0]} first: fetched anew they "
+            "are still others? Then somebody changed them, or the pom did: look before you write the list anew"
+        )
 
 
 def _need_java() -> None:
