@@ -131,6 +131,14 @@ class Ratio(Shape):
         return self
 
 
+class LedgerRights(Shape):
+    """Who writes which ledger (台账): registration, dynamic monitoring, measures. The routes' gates are the outer bound."""
+
+    registration: Roles
+    monitoring: Roles
+    measures: Roles
+
+
 class ApprovalStep(Shape):
     """An act of the approval chain (审批链) and who may do it."""
 
@@ -263,6 +271,9 @@ SHAPES: dict[str, TypeAdapter[Any]] = {
     "registry.exit": TypeAdapter(Procedure),
     "registry.income_line": TypeAdapter(Fen),
     "registry.review_quorum": TypeAdapter(Ratio),
+    "registry.ledger_rights": TypeAdapter(LedgerRights),
+    "registry.mandate_max_days": TypeAdapter(Days),
+    "registry.engagement_max_days": TypeAdapter(Days),
     "registry.visit_back_days": TypeAdapter(Annotated[int, Field(strict=True, ge=0, le=365)]),
     "funds.publicity_days": TypeAdapter(Days),
     "funds.allocation_publish_deadline": TypeAdapter(Days),

@@ -10,7 +10,7 @@ from uuid import UUID
 from services.registry.divisions import service as divisions
 from services.registry.households import codes, domain, records, store
 from services.registry.households.imports import HOUSEHOLDS, INCOME_YEARS, PEOPLE
-from services.registry.roles import REGISTRARS
+from services.registry.roles import REGISTRARS, Ledger, require_keeper
 from shared import pii
 from shared.ids import new_id
 from shared.imports.kinds import SLICE, ImportKind, Prepared, Tally, only
@@ -92,6 +92,8 @@ KINDS = (
 
 async def _prepare(work: Work, homes: Checked | None, people: Checked | None) -> Prepared:
     register = await _look_up(work, homes, people)
+    named = {row.values["division"] for row in homes.valid} if homes else set()
+    require_keeper(work, Ledger.REGISTRATION, named | {row["division"] for row in register.by_number.values()})
     villages = await divisions.villages_in_use(work) if homes else frozenset()
     # In a thread: a county's rows take longer than other requests should wait for the loop.
     homes, people = await asyncio.to_thread(_judge, homes, people, register, villages)

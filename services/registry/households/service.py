@@ -25,6 +25,7 @@ from services.registry.households.schemas import (
     identity_values,
     masked,
 )
+from services.registry.roles import Ledger, require_keeper
 from shared import outbox, pii
 from shared.events.registry import HouseholdRecorded
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
@@ -204,6 +205,7 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
     """
     row = await _row(work, household_id)
     match(row["version"])
+    require_keeper(work, Ledger.MONITORING, [row["division"]])
     sent = order.fields()
     if "incomes" in sent:
         sent["incomes"] = {str(year): amount for year, amount in sorted(sent["incomes"].items())}
@@ -222,6 +224,7 @@ async def add_member(work: Work, household_id: UUID, order: MemberAdd, match: Ma
     """A person joins the household. Raises HouseholdUnknown, Stale, PersonElsewhere, HeadMissing, SexConflict, FutureDate."""
     row = await _row(work, household_id)
     match(row["version"])
+    require_keeper(work, Ledger.MONITORING, [row["division"]])
     domain.require_sex(order.sex, pii.sex(order.id_number), order.relation)
     people = [dict(member) for member in await store.members_of(work.tx, [row["id"]], work.area)]
     values = order.model_dump(include=set(MemberIn.model_fields))
@@ -243,6 +246,7 @@ async def change_member(
     """
     row = await _row(work, household_id)
     match(row["version"])
+    require_keeper(work, Ledger.MONITORING, [row["division"]])
     people = [dict(member) for member in await store.members_of(work.tx, [row["id"]], work.area)]
     member = next((person for person in people if person["id"] == member_id), None)
     if member is None:

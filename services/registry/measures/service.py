@@ -12,6 +12,7 @@ from services.registry.households import service as households
 from services.registry.measures import domain, store
 from services.registry.measures.domain import Catalogue, Kind, Order, read_catalogue
 from services.registry.measures.schemas import EndIn, MeasureIn, MeasureOut
+from services.registry.roles import Ledger, require_keeper
 from shared.errors import NotFound, Refusal, Stale
 from shared.events.registry import MeasureChanged
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
@@ -70,6 +71,7 @@ async def give_measure(work: Work, order: MeasureIn) -> MeasureOut:
     if order.client_ref and (first := await store.find_by_client_ref(work.tx, work.caller.client, order.client_ref)):
         return await first_answer(show_measure(work, first))
     household = await households.load(work, order.household_id, lock=True)
+    require_keeper(work, Ledger.MEASURES, [household.division])
     catalogue = _catalogue(work, household.division)
     wanted = Order(
         order.pathway, order.sub, order.scope or "", order.year, order.persons, order.started_on, order.valid_until
@@ -95,6 +97,7 @@ async def judge_measures(work: Work, rows: Sequence[BulkRow]) -> Judged:
     A row whose measure is held already with the same persons and dates is unchanged.
     """
     found = await households.find_by_numbers(work, [row.household_no for row in rows], lock=True)
+    require_keeper(work, Ledger.MEASURES, {household.division for household in found.values()})
     held: dict[UUID, dict[Kind, Mapping[Any, Any]]] = defaultdict(dict)
     for standing in await store.held_by(work.tx, [household.id for household in found.values()], work.area):
         held[standing["household_id"]][_kind(standing)] = standing
@@ -156,11 +159,12 @@ async def end_measure(work: Work, id: UUID, order: EndIn, match: Match) -> Measu
     row = await store.find_measure(work.tx, id, work.area)
     if row is None:
         raise MeasureUnknown("There is no such measure in your area.")
+    household = await households.load(work, row["household_id"])
+    require_keeper(work, Ledger.MEASURES, [household.division])
     match(row["version"])
     domain.require_endable(row["started_on"], row["ended_on"], order.ended_on, work.today)
     if not await store.end_measure(work.tx, id, seen=row["version"], ended_on=order.ended_on, reason=order.reason):
         raise Stale("Somebody changed it since you read it. Read it again.")
-    household = await households.load(work, row["household_id"])
     _record(work, id, household.id, household.division, household.version, _kind(row), ended=True)
     return await show_measure(work, id)
 
