@@ -15,7 +15,9 @@ look-ups and the ledger's own, take at most 180 of a server's 200 (`max_connecti
 class Settings(BaseSettings):
     """What every service needs to know. Variables are `DAOHU_…`; a service's database is `DAOHU_<SERVICE>_DATABASE_URL`."""
 
-    model_config = SettingsConfigDict(env_prefix="DAOHU_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="DAOHU_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     service: ClassVar[str]
 
@@ -23,7 +25,9 @@ class Settings(BaseSettings):
     role: Literal["api", "worker", "all"] = "all"
     clock: Literal["system", "movable"] = "system"
     policies: Path = Path(__file__).parent.parent / "policies"
-    database_url: str = Field(default="", description="empty: an SQLite file of the service under `home`")
+    database_url: str = Field(
+        default="", repr=False, description="with its password; empty: an SQLite file of the service under `home`"
+    )
 
     oidc_issuers: Annotated[Path | None, BeforeValidator(lambda given: given or None)] = Field(
         default=None, description="YAML list of the OpenID providers whose tokens count (docs/sign-in.md); empty: none"

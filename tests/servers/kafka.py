@@ -224,12 +224,12 @@ def server_jars() -> Path:
             )  # fmt: skip
             if fetched.returncode:
                 raise NotHere(f"Maven could not fetch Kafka {version()}: {fetched.stdout[-300:]}")
-            _require_known(half)
+            require_known(half)
             half.rename(jars)
     return jars
 
 
-def _require_known(folder: Path) -> None:
+def require_known(folder: Path) -> None:
     """Holds the fetched jars against deploy/kafka/jars.sha256. Raises NotHere when one is missing, new or not what it was."""
     listed = [line.split() for line in (DEPLOY / "jars.sha256").read_text().splitlines()]
     known = {name: digest for digest, name in listed}
