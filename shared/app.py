@@ -15,6 +15,7 @@ from shared.http import Directory
 from shared.limits import Limits, Shares
 from shared.observed import Observed
 from shared.refusals import Refusals
+from shared.seen.record import Finds, nobody
 from shared.service import Service
 
 PUBLIC = {
@@ -31,8 +32,17 @@ Resources = Mapping[str, Callable[[Service], AbstractAsyncContextManager[Any]]]
 """What a service holds open while it runs, by the name it has in `app.state`: the ledger's writer, a gateway."""
 
 
-def build(service: Service, routers: Sequence[APIRouter], *, title: str, resources: Resources | None = None) -> FastAPI:
+def build(
+    service: Service,
+    routers: Sequence[APIRouter],
+    *,
+    title: str,
+    resources: Resources | None = None,
+    finds: Finds = nobody,
+) -> FastAPI:
     """The app of a service. Its resources open before its loops start and close after they stop.
+
+    `finds`: whom the names in its addresses are about, for the record of looks.
 
     A process that only works (role `worker`) has neither: it answers for its health.
     """
@@ -54,7 +64,7 @@ def build(service: Service, routers: Sequence[APIRouter], *, title: str, resourc
     app = FastAPI(
         title=title, version="1", lifespan=lifespan, openapi_url=f"{prefix}/openapi.json", docs_url=None, redoc_url=None
     )
-    app.state.service = service
+    app.state.service, app.state.finds = service, finds
     app.state.refusals = Refusals(service.name, service.log)
     for router in routers if service.serves else ():
         app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly

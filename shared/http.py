@@ -126,11 +126,15 @@ class Route(APIRoute):
         answer = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            if any(name == ACTING_FOR for name, _ in request.scope["headers"]):
+                await stand_in(request)
             caller = self.gate.admit(request)
             _require_no_nul(request.scope["path"])
             if request.scope["query_string"]:
                 self._require_known(request.query_params)
-            reads = request.method in ("GET", "HEAD")
+            if not caller.roles.isdisjoint(OVERSEERS):
+                caller = await overseen(request, caller, f"{request.method} {self.path}")
+            reads = request.method in READING
             if not reads:
                 body = await request.body()  # before the transaction: a slow sender must not hold the database
                 if self.body_field is not None:

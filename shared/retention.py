@@ -1,6 +1,6 @@
 """How long the kit's own tables keep their rows (保留期限; the periods are ours). No table grows without a rule.
 
-Dead letters and audit rows stay: they are closed or archived by people. So does what became of an imported file, one row a file.
+Dead letters, audit rows and mandates stay: they are closed or archived by people. So does what became of an imported file, one row a file.
 """
 
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Column, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.tables import idempotency, import_file, inbox, outbox
+from shared.tables import LOOKS_KEPT, idempotency, import_file, inbox, look, outbox
 
 ANSWERS = timedelta(days=30)
 """A client may repeat a request this long and get its first answer."""
@@ -26,6 +26,9 @@ FILES = timedelta(days=30)
 """An imported file with wrong rows holds personal data; it is kept, sealed, so long for its report."""
 
 
+A_DAY = timedelta(days=1)
+"""The triggers of looks go by the database's clock: what they still hold back is not asked for."""
+
 AT_ONCE = 20_000
 """Rows of a table deleted in one transaction, at most: a county's import of long ago must not hold the database up."""
 
@@ -39,6 +42,7 @@ async def forget_old(tx: AsyncConnection, *, now: datetime) -> bool:
         await _forget_before(tx, idempotency.c.at, now - ANSWERS),
         await _forget_before(tx, inbox.c.seen_at, now - SEEN),
         await _forget_published(tx, now - PUBLISHED),
+        await _forget_before(tx, look.c.at, now - LOOKS_KEPT - A_DAY),
     ]
     kept = import_file.c.file_sealed.is_not(None) & (import_file.c.at <= now - FILES)
     await tx.execute(update(import_file).where(kept).values(file_sealed=None))

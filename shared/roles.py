@@ -82,6 +82,9 @@ TITLES = {
 """Who they are in life. Source of the roles: XC-004; applicant to releaser are the money chain's; backend and privacy are ours."""
 
 
+NEVER_LENT = frozenset({Role.PRIVACY, Role.AUDITOR, Role.COUNTY_ADMIN})
+"""To see personal data in full, to audit and to run the system is given to a person, not to a place that must be filled."""
+
 FOR = " for "
 """Between who acts and whom he stands in for (代理): "wang for li". No token's subject holds it."""
 

@@ -24,6 +24,9 @@ class Level(StrEnum):
 _DIGITS = {2: Level.PROVINCE, 4: Level.CITY, 6: Level.COUNTY, 9: Level.TOWN, 12: Level.VILLAGE}
 _ABOVE = {12: 9, 9: 6, 6: 4, 4: 2}
 
+NOWHERE_ABOVE = "000000000000"
+"""No division, and in nobody's area: for what concerns several provinces, or none."""
+
 REMEMBERED = 20_000
 """Codes whose place is kept in memory: a prefecture has some thousands, and every event and row asks for its own."""
 
@@ -77,6 +80,23 @@ class Area:
 
     def covers(self, division: str) -> bool:
         return any(division.startswith(prefix) for prefix in self.prefixes)
+
+    def within(self, other: "Area") -> "Area":
+        """What lies in both."""
+        return Area(
+            tuple(sorted({max(p, q, key=len) for p in self.prefixes for q in other.prefixes if _one_line(p, q)}))
+        )
+
+    @property
+    def narrowest(self) -> str:
+        """The lowest division in which all of it lies; NOWHERE_ABOVE when no province holds it."""
+        above = [set(ancestors(prefix.ljust(12, "0"))) for prefix in self.prefixes]
+        shared = set.intersection(*above) if above else set()
+        return max(shared, key=lambda code: len(prefix_of(code)), default=NOWHERE_ABOVE)
+
+
+def _one_line(prefix: str, other: str) -> bool:
+    return prefix.startswith(other) or other.startswith(prefix)
 
 
 EVERYWHERE = Area(("",))

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,17 @@ import orjson
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import MetaData
 
-from shared import keys, tables
+from shared import keys, mandates, tables
 from shared.app import Resources, build
 from shared.clock import MovableClock, county_instant
 from shared.consumer import Handler
 from shared.events.base import Envelope, Event
+from shared.events.registry import MandateKind, MandateRecorded
 from shared.ids import new_id
 from shared.inbox import unseen
 from shared.local_bus import LocalBus
 from shared.roles import Role
+from shared.seen.record import Finds, nobody
 from shared.service import Job, Service
 from shared.settings import Settings
 from shared.topics import all_topics
@@ -30,6 +32,18 @@ from shared.topics import all_topics
 COUNTY, TOWN, OTHER_TOWN = "610926000000", "610926100000", "610926101000"
 VILLAGE, OTHER_VILLAGE = "610926100201", "610926101201"
 START = county_instant(datetime(2016, 11, 1, tzinfo=UTC).date(), 9)
+
+
+AUDIT = MandateRecorded(
+    mandate_id=UUID("01930000-0000-7000-8000-00000000a0d1"),
+    kind=MandateKind.AUDIT,
+    holders=["tester", f"{Role.AUDITOR}-1"],
+    roles=[Role.AUDITOR],
+    divisions=[COUNTY],
+    since=date(2016, 1, 1),
+    until=date(2019, 12, 31),
+)
+"""The audit under which tests' auditors read: of the whole county, and long enough for whatever a test does."""
 
 
 @dataclass(slots=True)
@@ -122,6 +136,7 @@ async def running(
     handlers: Sequence[Handler] = (),
     jobs: Sequence[Job] = (),
     resources: Resources | None = None,
+    finds: Finds = nobody,
     start: datetime = START,
 ) -> AsyncIterator[Running]:
     """Runs a service (or some rooms of it) on a fresh schema. Loops do not run unless `settings.role` says so: jobs are called by the test."""
@@ -133,7 +148,8 @@ async def running(
     async with service.database.write() as tx:
         await tx.run_sync(tables.metadata.create_all)
         await tx.run_sync(metadata.create_all)
-    app = build(service, routers, title=settings.service, resources=resources)
+        await mandates.keep(tx, AUDIT, 1)
+    app = build(service, routers, title=settings.service, resources=resources, finds=finds)
     async with app.router.lifespan_context(app):
         assert isinstance(service.clock, MovableClock)
         # A second clock on the same file would lag behind when this one is moved.

@@ -56,7 +56,7 @@ def live(stage: Stage) -> dict[str, Any]:
         return reminded(week), late(week, month, day), visits(week, month, day)
 
     days = (
-        on(10, 31, 8, 0, imports.take_over, imports.send_back_bad_rows, statistics.check_figures),
+        on(10, 31, 8, 0, trail.open_audit, imports.take_over, imports.send_back_bad_rows, statistics.check_figures),
         on(10, 31, 8, 30, messages.enter_briefs, scores.set_targets),
         on(10, 31, 9, 0, prompted("2016-W44")),
         on(11, 1, 10, 0, procedures.apply, lambda: money.receive(date(2016, 11, 1))),

@@ -20,6 +20,18 @@ class Trail:
         self._stage, self._money = stage, money
         self._found: dict[str, Any] = {}
 
+    def open_audit(self) -> None:
+        """The county's head lets the audit bureau look into the month: without it no auditor is answered (审计立项)."""
+        order = {
+            "auditors": [cast.AUDITOR.subject],
+            "divisions": [cast.COUNTY],
+            "since": "2016-10-31",
+            "until": "2016-12-31",
+            "object": "2016年扶贫专项资金",
+            "reason": "年度审计计划",
+        }
+        self._stage.driver.post(cast.COUNTY_LEADER, "/registry/v1/engagements", "audit", order)
+
     def follow(self) -> None:
         """Down from each fund, up from one household, and the papers that prove it without us."""
         down = self._down()

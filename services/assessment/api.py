@@ -9,5 +9,14 @@ from services.assessment.schemes.api import router as schemes
 from services.assessment.scores.api import router as scores
 from services.assessment.targets.api import router as targets
 from shared.imports.api import router as imports
+from shared.seen.api import router as looks
 
-ROUTERS: tuple[APIRouter, ...] = (imports("assessment", (DIRECTORY,)), directory, targets, schemes, facts, scores)
+ROUTERS: tuple[APIRouter, ...] = (
+    imports("assessment", (DIRECTORY,)),
+    directory,
+    targets,
+    schemes,
+    facts,
+    scores,
+    looks("assessment"),
+)

@@ -14,4 +14,6 @@ from shared.settings import Settings
 
 def create_app(settings: Settings, bus: Bus) -> FastAPI:
     """The API, the consumers and the nightly scoring of assessment (考核)."""
-    return build(Service(settings, bus, tables=metadata, handlers=HANDLERS, jobs=JOBS), ROUTERS, title="Daohu assessment 考核")
+    return build(
+        Service(settings, bus, tables=metadata, handlers=HANDLERS, jobs=JOBS), ROUTERS, title="Daohu assessment 考核"
+    )

@@ -2,6 +2,7 @@
 
 from services.assessment.facts import service as facts
 from services.assessment.register import service as register
+from shared import mandates
 from shared.consumer import Handler
 from shared.events.funds import FundAllocated, TranchePaid
 from shared.events.notify import ReportMissed, ReportReceived
@@ -23,4 +24,5 @@ HANDLERS: tuple[Handler, ...] = (
     Handler(TranchePaid, batch=facts.hear_payments),
     Handler(ReportReceived, batch=facts.hear_reports),
     Handler(ReportMissed, batch=facts.hear_missed_reports),
+    mandates.HANDLER,
 )

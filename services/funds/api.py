@@ -10,6 +10,7 @@ from services.funds.sources import api as sources
 from services.funds.trail import api as trail
 from services.funds.tranches import api as tranches
 from shared.imports.api import router as imports
+from shared.seen.api import router as looks
 
 ROUTERS = (
     sources.router,
@@ -24,4 +25,5 @@ ROUTERS = (
     trail.router,
     ledger.router,
     proofs.router,
+    looks("funds"),
 )

@@ -9,6 +9,7 @@ from services.notify.phones import api as phones
 from services.notify.replies import api as replies
 from services.notify.weeks import api as weeks
 from shared.imports.api import router as imports
+from shared.seen.api import router as looks
 
 ROUTERS = (
     imports("notify", (CONTACTS,)),
@@ -19,4 +20,5 @@ ROUTERS = (
     replies.router,
     weeks.router,
     alarms.router,
+    looks("notify"),
 )

@@ -138,6 +138,9 @@ def _value(name: str, field: FieldInfo) -> Any:
         "scope": "exit_target_2016",
         "level": "village" if isinstance(kind, type) and issubclass(kind, Enum) else "central",
         "year": 2016,
+        "holders": ["wang"],
+        "roles": ["town_office"],
+        "divisions": ["610926100000"],
     }
     if name in named:
         return named[name]

@@ -1,6 +1,6 @@
 """What the registry says happened: divisions, households, measures, visits."""
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
@@ -33,6 +33,34 @@ class DivisionRecorded(
     name: str = Field(max_length=100)
     level: Level
     parent: Division | None = None
+
+
+class MandateKind(StrEnum):
+    """代理 in somebody's absence, or an 审计项目."""
+
+    ACTING = "acting"
+    AUDIT = "audit"
+    UNKNOWN = "unknown"
+
+
+class MandateRecorded(
+    Event,
+    type_name="registry.mandate_recorded.v1",
+    topic="daohu.registry.mandate",
+    key_field="mandate_id",
+    consumers=("funds", "assessment", "notify"),
+):
+    """A mandate (授权) was given, or ended early: its holders act for somebody absent, or read as auditors, in its divisions."""
+
+    mandate_id: UUID
+    kind: Annotated[MandateKind, lenient(MandateKind)]
+    holders: list[Annotated[str, Field(max_length=100)]] = Field(description="subjects of tokens")
+    absent: str | None = Field(default=None, max_length=100, description="the subject they act for; of an audit: none")
+    roles: list[Annotated[str, Field(max_length=40)]] = Field(description="the roles they have by it, and no other")
+    divisions: list[Division]
+    since: date
+    until: date = Field(description="the last day, in the county's zone")
+    ended_at: datetime | None = None
 
 
 class HouseholdRecorded(

@@ -89,6 +89,19 @@ CASES: dict[str, tuple[list[Event], Event]] = {
             entry_seq=4,
         ),
     ),
+    "registry.mandate_recorded.v1": (
+        [],
+        registry.MandateRecorded(
+            mandate_id=new_id(),
+            kind="acting",
+            holders=["wang"],
+            absent="li",
+            roles=["town_office"],
+            divisions=[TOWN],
+            since=DAY,
+            until=DAY,
+        ),
+    ),
     "assessment.cadre_appointed.v1": ([county, town], cadre),
     "notify.report_received.v1": (
         [county, town],

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import DAOHU, House, running_house
 
-from demo.cast import AUDITOR, COUNTY, FINANCE
+from demo.cast import COUNTY, FINANCE
 from services.funds.proofs.bundle import pack
 
 ENTRIES = 6
@@ -102,7 +102,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
             ("/funds/v1/log-key", files.key),
             ("/funds/v1/checkpoints/latest", files.witnessed),
         ):
-            name.write_bytes(house.driver.ask(AUDITOR, "GET", path).content)
+            name.write_bytes(house.driver.ask(FINANCE, "GET", path).content)
     source = sqlite3.connect(folder / "home" / "funds.db")
     with sqlite3.connect(files.database) as target:
         source.backup(target)

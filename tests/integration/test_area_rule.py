@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import jwt
 import pytest
@@ -21,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from sqlalchemy import true
+from sqlalchemy import func, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.api import ROUTERS as ASSESSMENT
 from services.funds.api import ROUTERS as FUNDS
@@ -37,6 +39,8 @@ from shared.app import PUBLIC as ALWAYS_PUBLIC
 from shared.http import Route, Router, allow
 from shared.imports import store as imports
 from shared.roles import Role
+from shared.seen import store as looks
+from shared.tables import look
 from shared.testing import OTHER_TOWN, TOWN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -120,6 +124,7 @@ PLANTED = {
     "an export": ("GET /registry/v1/imports/{import_id}/report", imports),
     "a bundle": ("GET /funds/v1/bundles", ledger),
     "a change feed": ("GET /registry/v1/households/changes", outbox),
+    "who looked": ("GET /registry/v1/looks", looks),
     "a write": ("POST /registry/v1/households/{household_id}/members", households),
 }
 
@@ -132,6 +137,51 @@ async def test_a_leak_planted_in(both: Both, planted: str, monkeypatch: pytest.M
     assert (await both.examiner.examine([route], before)).leaks == []
     monkeypatch.setattr(store, "in_area", lambda column, area: true())
     assert route in {leak.route for leak in (await both.examiner.examine([route], before)).leaks}
+
+
+def auditors_routes() -> list[str]:
+    """Every route whose gate lets an auditor pass."""
+    return sorted(
+        f"{method} {route.path}"
+        for router in (*REGISTRY, *FUNDS, *ASSESSMENT, *NOTIFY)
+        for route in router.routes
+        if isinstance(route, Route) and Role.AUDITOR in route.gate.roles
+        for method in route.methods or ()
+    )
+
+
+async def unrecorded(both: Both) -> list[str]:
+    """Routes that an auditor asked without leaving exactly one row that names him, the route and his engagement."""
+    auditor = both.house.person(Role.AUDITOR, division=OTHER_TOWN, subject="B-auditor")
+    engagement = UUID(both.examiner.mine.things["engagement_id"])
+    found = []
+    for route in auditors_routes():
+        service = next(s for s in both.house.embedded.services if s.name == route.split("/")[1])
+        for ask in ASKS[route]:
+            async with service.database.read() as tx:
+                last = await tx.scalar(select(func.max(look.c.id))) or 0
+            request = request_of(route, ask, both.examiner.mine.things)
+            answer = await auditor.send("GET", request.path)
+            assert answer.status_code in (200, 404, 409), f"{request.path}: {answer.text}"
+            async with service.database.read() as tx:
+                rows = (await tx.execute(select(look).where(look.c.id > last))).all()
+            if [(row.actor, row.action, row.mandate) for row in rows] != [("B-auditor", route, engagement)]:
+                found.append(route)
+    return found
+
+
+async def test_every_query_of_an_auditor_leaves_one_row(both: Both) -> None:
+    assert {route.split(" ")[0] for route in auditors_routes()} == {"GET"}
+    assert len(auditors_routes()) > 40
+    assert await unrecorded(both) == []
+
+
+async def test_a_query_that_is_not_recorded_is_noticed(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forgets(_: AsyncConnection, __: looks.Look) -> None:
+        """Keeps nothing."""
+
+    monkeypatch.setattr(looks, "add", forgets)
+    assert set(await unrecorded(both)) == set(auditors_routes())
 
 
 async def test_an_answer_kept_for_one_area_is_not_given_again_in_another(both: Both) -> None:

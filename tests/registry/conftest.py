@@ -16,6 +16,7 @@ from services.registry.households import service as households
 from services.registry.households.schemas import HouseholdIn
 from services.registry.settings import Settings
 from services.registry.tables import metadata
+from services.registry.whom import whom
 from shared.events.base import Event
 from shared.pii import TEST_ID_AREA, make_check_digit
 from shared.roles import Role
@@ -132,12 +133,12 @@ async def _with_divisions(live: Running) -> Registry:
 @pytest.fixture
 async def registry(tmp_path: Path, database_url: str) -> AsyncIterator[Registry]:
     """On both databases."""
-    async with running(settings_for(Settings, tmp_path, database_url), metadata, ROUTERS) as live:
+    async with running(settings_for(Settings, tmp_path, database_url), metadata, ROUTERS, finds=whom) as live:
         yield await _with_divisions(live)
 
 
 @pytest.fixture
 async def small(tmp_path: Path) -> AsyncIterator[Registry]:
     """On SQLite alone, for what does not depend on the database."""
-    async with running(settings_for(Settings, tmp_path), metadata, ROUTERS) as live:
+    async with running(settings_for(Settings, tmp_path), metadata, ROUTERS, finds=whom) as live:
         yield await _with_divisions(live)

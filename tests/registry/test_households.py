@@ -13,7 +13,7 @@ from services.registry.households.schemas import HouseholdIn
 from shared.events.registry import HouseholdRecorded
 from shared.pii import make_check_digit
 from shared.roles import Role
-from shared.tables import audit, idempotency
+from shared.tables import idempotency, look
 from shared.testing import COUNTY, OTHER_TOWN, OTHER_VILLAGE, TOWN, VILLAGE
 
 PATH = "/registry/v1/households"
@@ -187,12 +187,9 @@ async def test_unmasking_needs_the_role_and_a_reason_and_is_on_record(registry, 
     answer = await privacy.post(path, WHY)
     assert len(answer.json()["id_number"]) == 18
     async with registry.live.service.work(write=False) as work:
-        [kept] = (await work.tx.execute(select(audit).where(audit.c.action == "unmask"))).all()
-    assert (kept.actor, kept.reason, kept.subject) == (
-        "zhao",
-        "入户核实",
-        f"household {household.household_no} member 1",
-    )
+        [kept] = (await work.tx.execute(select(look))).all()
+    assert (kept.actor, kept.action, kept.reason) == ("zhao", "unmask id_number", "入户核实")
+    assert (kept.household, str(kept.person), kept.division) == (household.id, member["id"], household.division)
 
 
 async def test_what_was_unmasked_is_not_kept_for_replays(registry, clerk):

@@ -253,9 +253,9 @@ def reads(ground: Ground, money: Money, driver: Driver) -> Acts:
             (cast.POVERTY_OFFICE, f"/registry/v1/households/{id}"),
             (cast.POVERTY_OFFICE, f"/registry/v1/households/{id}/history"),
             (cast.POVERTY_OFFICE, f"/registry/v1/households?limit={LIST}&division={home.division}"),
-            (cast.AUDITOR, f"/funds/v1/trail/households/{home.number}"),
-            (cast.AUDITOR, f"/funds/v1/sources/{money.fund}"),
-            (cast.AUDITOR, "/funds/v1/checkpoints/latest"),
+            (cast.FINANCE, f"/funds/v1/trail/households/{home.number}"),
+            (cast.FINANCE, f"/funds/v1/sources/{money.fund}"),
+            (cast.FINANCE, "/funds/v1/checkpoints/latest"),
             (cast.STATISTICS, "/registry/v1/statistics/households"),
             (cast.POVERTY_OFFICE, f"/registry/v1/visits?limit={LIST}&household_id={id}"),
             (cast.COUNTY_LEADER, f"/assessment/v1/scores?limit={LIST}&period={_month(ground.clock.now())}"),
@@ -317,7 +317,7 @@ class Load:
     def figures(self) -> dict[str, int]:
         """What the ledger says of the fund, in fen."""
         with self._driver("after") as driver:
-            found: dict[str, int] = driver.get(cast.AUDITOR, f"/funds/v1/sources/{self.money.fund}")["figures"]
+            found: dict[str, int] = driver.get(cast.FINANCE, f"/funds/v1/sources/{self.money.fund}")["figures"]
             return found
 
     def _driver(self, actor: str) -> TimedDriver:

@@ -1,6 +1,6 @@
 """Tables and queries of the projection. Every question about households takes the caller's area."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from shared.db import DivisionCode, chunked, in_area
 from shared.events.registry import HouseholdStatus
 from shared.rows import upsert_rows
 from shared.scope import Area
+from shared.seen.record import Whom
 
 PAYABLE = (HouseholdStatus.REGISTERED.value, HouseholdStatus.EXITED.value)
 """Who may be paid: on the register, or exited and still helped (脱贫不脱政策). A candidate is not on the register yet."""
@@ -116,3 +117,14 @@ async def payable_in(tx: AsyncConnection, where: Area, area: Area, limit: int) -
         .limit(limit)
     )
     return [Household(*row) for row in await tx.execute(query)]
+
+
+async def whom(tx: AsyncConnection, named: Mapping[str, str], area: Area) -> Whom | None:
+    """The household of the area that a request names, for the record of looks."""
+    if (number := named.get("household_no")) is None:
+        return None
+    query = select(household.c.household_id, household.c.division).where(
+        household.c.household_no == number, in_area(household.c.division, area)
+    )
+    row = (await tx.execute(query)).one_or_none()
+    return Whom(*row) if row else None

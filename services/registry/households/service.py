@@ -32,6 +32,7 @@ from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, pa
 from shared.ids import new_id
 from shared.money import yuan
 from shared.scope import Area
+from shared.seen import store as seen
 from shared.work import Glance, Work
 
 
@@ -282,13 +283,8 @@ async def unmask(work: Work, household_id: UUID, member_id: UUID, reason: str) -
     sealed = await store.sealed_number(work.tx, member_id, work.area) if member else None
     if member is None or sealed is None:
         raise domain.MemberUnknown("There is no such person in this household.")
-    await store.keep_unmasking(
-        work.tx,
-        at=work.now,
-        actor=work.caller.subject,
-        subject=f"household {row['household_no']} member {member['member_no']}",
-        reason=reason,
-        facts={"fields": ["id_number"], "client": work.caller.client},
+    await seen.add_unmasking(
+        work, household=household_id, person=member_id, division=row["division"], field="id_number", reason=reason
     )
     number = work.vault.open(sealed["number_sealed"], column=store.NUMBER, row=sealed["id"])
     return Unmasked(member_id=member_id, name=member["name"], id_number=number)

@@ -33,7 +33,6 @@ from shared.db import BigId, DivisionCode, Instant, Json, chunked, in_area
 from shared.personal import AS_HISTORY, ON_FILE
 from shared.rows import insert_rows, upsert_rows
 from shared.scope import Area
-from shared.tables import audit
 
 Row = dict[str, Any]
 
@@ -350,15 +349,6 @@ async def replace(tx: AsyncConnection, household_rows: Sequence[Row], member_row
 
 async def change_member(tx: AsyncConnection, id: UUID, values: dict[str, Any]) -> None:
     await tx.execute(update(members).where(members.c.id == id).values(**values))
-
-
-async def keep_unmasking(
-    tx: AsyncConnection, *, at: datetime, actor: str, subject: str, reason: str, facts: dict[str, Any]
-) -> None:
-    """Puts on record that personal data was shown in full, to whom and why."""
-    await tx.execute(
-        insert(audit).values(at=at, actor=actor, action="unmask", subject=subject, reason=reason, facts=facts)
-    )
 
 
 async def _chunked(

@@ -35,6 +35,7 @@ HOUSE = {
 Things = Mapping[str, str]
 Body = Callable[[Things], Any]
 
+LOOKS = "how often somebody has looked is told by what was asked before"
 THE_LOG = "the signed log is one for the county: its size and hashes are public by design, its records are not"
 A_NUMBER = "numbers are unique in the whole county: that one is taken is told, whose it is is not"
 A_CARD = card(999_999, 1)
@@ -71,9 +72,10 @@ def _filled(value: Any, things: Things) -> Any:
 
 
 def _results(service: str, *kinds: str) -> dict[str, tuple[Ask, ...]]:
-    """The routes that show what became of a file, the same in each service."""
+    """The routes that are the same in each service: what became of a file, who looked at whom."""
     path, imported = f"/{service}/v1/imports", f"{{{service}_import_id}}"
     return {
+        f"GET /{service}/v1/looks": (Ask("household={household_id}", log=LOOKS), Ask("by={discipline}", log=LOOKS)),
         f"GET {path}/{{import_id}}": (Ask(path=imported),),
         f"GET {path}/{{import_id}}/report": (Ask(path=imported),),
         f"GET {path}/{{kind}}/template": tuple(Ask(path=kind) for kind in kinds),
@@ -103,6 +105,8 @@ _PROJECT = {
     "name": "茶园", "kind": "产业", "description": "建茶园", "unit": "农业局", "year": 2016, "performance_target": "增收",
     "due_on": "2016-12-31",
 }  # fmt: skip
+
+_PERIOD = {"divisions": ["{village}"], "since": "2016-12-01", "until": "2016-12-09", "reason": "外出学习"}
 
 REGISTRY = {
     "GET /registry/v1/divisions": (Ask(), Ask("level=village"), Ask("parent={division}")),
@@ -177,6 +181,14 @@ REGISTRY = {
         Ask(body=_json(items=[{"household_id": "{household_id}", "cadre_no": "GB-9", "visited_on": "2016-11-20"}])),
     ),
     "GET /registry/v1/visits/{visit_id}": (Ask(),),
+    "POST /registry/v1/mandates": (Ask(body=_json(holder="N-1", absent="N-2", roles=["town_office"], **_PERIOD)),),
+    "GET /registry/v1/mandates": (Ask(), Ask("on=2016-11-21")),
+    "GET /registry/v1/mandates/{mandate_id}": (Ask(),),
+    "POST /registry/v1/mandates/{mandate_id}/endings": (Ask(body=_json(reason="返岗")),),
+    "POST /registry/v1/engagements": (Ask(body=_json(auditors=["N-3"], object="资金", **_PERIOD)),),
+    "GET /registry/v1/engagements": (Ask(), Ask("on=2016-11-21")),
+    "GET /registry/v1/engagements/{mandate_id}": (Ask(path="{engagement_id}"),),
+    "POST /registry/v1/engagements/{mandate_id}/endings": (Ask(path="{engagement_id}", body=_json(reason="结项")),),
 }  # fmt: skip
 
 FUNDS = {

@@ -80,7 +80,13 @@ class Seeding:
     async def all(self) -> None:
         """From Monday 31 October to Monday 21 November 2016."""
         await self._county_begins()
-        for act in (self._files_come_in, self._cadres_are_known, self._phones_are_known, self._help_is_given):
+        for act in (
+            self._files_come_in,
+            self._cadres_are_known,
+            self._phones_are_known,
+            self._help_is_given,
+            self._people_are_mandated,
+        ):
             await self._for_each(act)
         await self.house.until(10, 31, 9)
         await self._for_each(self._money_comes_in)
@@ -180,6 +186,21 @@ class Seeding:
         again = {**visit, "household_id": town.things["exit_household_id"], "client_ref": f"{town.letter}-1"}
         await secretary.post("/registry/v1/visits/batch", {"items": [again]})
         town.things |= {"measure_id": measure["id"], "visit_id": seen["id"]}
+
+    async def _people_are_mandated(self, town: Town) -> None:
+        """Somebody stands in, an audit is open, and discipline inspection has looked at a household."""
+        admin, inspector = self.at(town, Role.COUNTY_ADMIN), self.at(town, Role.DISCIPLINE)
+        period = {"divisions": [town.code], "since": "2016-10-31", "until": "2016-12-31"}
+        lent = {"holder": f"{town.letter}-deputy", "absent": f"{town.letter}-absent", "roles": ["town_office"]}
+        audit = {"auditors": [f"{town.letter}-auditor", "cell-auditor"], "object": town.text("资金审计")}
+        mandate = await admin.post("/registry/v1/mandates", {**lent, **period, "reason": town.text("外出学习")})
+        engagement = await admin.post("/registry/v1/engagements", {**audit, **period, "reason": town.text("年度计划")})
+        await inspector.get(f"/registry/v1/households/{town.things['household_id']}")
+        town.things |= {
+            "mandate_id": mandate["id"],
+            "engagement_id": engagement["id"],
+            "discipline": f"{Role.DISCIPLINE}-{town.code}",
+        }
 
     async def _cases_are_opened(self, town: Town) -> None:
         team, clerk = (self.at(town, role, village=True) for role in (Role.TEAM_MEMBER, Role.VILLAGE_CLERK))

@@ -1,0 +1,105 @@
+"""Tables and queries of mandates: given once, ended once, never changed."""
+
+from collections.abc import Collection
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, Date, ForeignKey, Index, String, Table, Text, Uuid, insert, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.registry.tables import metadata
+from shared.append_only import protect
+from shared.db import DivisionCode, Instant, Json, in_area
+from shared.events.registry import MandateKind
+from shared.scope import Area
+
+given = Table(
+    "mandate_given",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    # Of an engagement: its first auditor; all of them are in `holders`.
+    Column("holder", String(100), nullable=False),
+    Column("holders", Json, nullable=False),
+    Column("absent", String(100)),
+    Column("roles", Json, nullable=False),
+    Column("divisions", Json, nullable=False),
+    # The lowest that holds all of them: who may know of it.
+    Column("division", DivisionCode, nullable=False),
+    Column("since", Date, nullable=False),
+    Column("until", Date, nullable=False),
+    Column("object", String(200)),
+    Column("reason", Text, nullable=False),
+    Column("given_by", String(100), nullable=False),
+    Column("given_at", Instant, nullable=False),
+)
+Index("ix_mandate_given_division", given.c.kind, given.c.division)
+Index("ix_mandate_given_people", given.c.holder, given.c.absent)
+protect(given)
+
+ending = Table(
+    "mandate_ending",
+    metadata,
+    Column("mandate_id", ForeignKey(given.c.id), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("ended_by", String(100), nullable=False),
+    Column("ended_at", Instant, nullable=False),
+)
+protect(ending)
+
+_WHOLE = select(given, ending.c.ended_at, ending.c.ended_by, ending.c.reason.label("ending_reason")).select_from(
+    given.outerjoin(ending, ending.c.mandate_id == given.c.id)
+)
+
+
+async def add(tx: AsyncConnection, row: dict[str, Any]) -> None:
+    await tx.execute(insert(given).values(row))
+
+
+async def end(tx: AsyncConnection, row: dict[str, Any]) -> None:
+    """Raises IntegrityError when somebody ends it at the same moment."""
+    await tx.execute(insert(ending).values(row))
+
+
+async def find(
+    tx: AsyncConnection, id: UUID, kind: MandateKind, area: Area, *, people: Collection[str] | None
+) -> dict[str, Any] | None:
+    """A mandate of the area. `people`: only one to which one of these is party."""
+    query = _WHOLE.where(given.c.id == id, given.c.kind == kind.value, in_area(given.c.division, area))
+    row = (await tx.execute(_of(query, people))).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+async def page(
+    tx: AsyncConnection,
+    kind: MandateKind,
+    area: Area,
+    *,
+    people: Collection[str] | None,
+    on: date | None,
+    after: UUID | None,
+    limit: int,
+) -> list[dict[str, Any]]:
+    """Mandates of the area in the order they were given, and one more when another page follows. `on`: that hold on this day."""
+    query = _WHOLE.where(given.c.kind == kind.value, in_area(given.c.division, area))
+    if on is not None:
+        query = query.where(given.c.since <= on, given.c.until >= on, ending.c.ended_at.is_(None))
+    if after is not None:
+        query = query.where(given.c.id > after)
+    rows = await tx.execute(_of(query, people).order_by(given.c.id).limit(limit + 1))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def periods(tx: AsyncConnection, holder: str, absent: str) -> list[tuple[date, date]]:
+    """First and last day of the mandates between two people that were not ended, wherever they hold."""
+    query = select(given.c.since, given.c.until).where(
+        given.c.holder == holder,
+        given.c.absent == absent,
+        ~select(ending.c.mandate_id).where(ending.c.mandate_id == given.c.id).exists(),
+    )
+    return [(row.since, row.until) for row in await tx.execute(query)]
+
+
+def _of(query: Any, people: Collection[str] | None) -> Any:
+    return query if people is None else query.where(or_(given.c.holder.in_(people), given.c.absent.in_(people)))
