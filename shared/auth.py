@@ -208,8 +208,8 @@ class Verifier:
         algorithm = header.get("alg")
         if algorithm not in issuer.algorithms:
             raise TokenRefused("token_algorithm", "The token's algorithm is not the issuer's.")
-        if "crit" in header or str(header.get("typ") or TYPES[0]).lower() not in TYPES:
-            raise TokenRefused("token_kind", "This is no access token, or asks for what is not understood here.")
+        if str(header.get("typ") or TYPES[0]).lower() not in TYPES:
+            raise TokenRefused("token_kind", "This is no access token. Send the access token.")
         key = issuer.key(str(header.get("kid")), algorithm)
         if key is None:
             raise UnknownKey(issuer)

@@ -62,30 +62,3 @@ def test_a_running_process_takes_the_new_key_and_the_old_ones_tokens(house: Hous
     keys.rotate_issuer(house.home, house.now, at_once=True)
     until(lambda: asked(house, old) == 401, SECONDS, "the token of the stolen key is refused")
     assert asked(house, issue_at(house.home)(CLERK)) == 200
-
-
-@pytest.mark.parametrize(
-    ("words", "code"),
-    [
-        (["tokens", "revoke"], 2),
-        (["tokens", "revoke", "--all-before", "2016-11-01"], 2),
-        (["tokens", "revoke", "--all-before", "2099-01-01T00:00Z"], 2),
-        (["accounts", "remove", "nobody"], 1),
-        (["accounts", "add", "x", "--role", "emperor", "--division", COUNTY], 2),
-    ],
-)
-def test_what_cannot_be_done_is_said(house: House, words: list[str], code: int) -> None:
-    answer = daohu(*words, "--home", str(house.home))
-    assert (answer.returncode, answer.stdout) == (code, "")
-    assert answer.stderr.strip()
-
-
-def test_in_a_folder_without_keys_nothing_is_revoked(tmp_path: Path) -> None:
-    answer = daohu("tokens", "revoke", "--subject", "li", "--home", str(tmp_path))
-    assert (answer.returncode, list(tmp_path.iterdir())) == (1, [])
-    assert "keys init" in answer.stderr
-
-
-def test_on_a_clock_that_runs_a_token_lasts_twelve_hours_at_most(tmp_path: Path) -> None:
-    words = ["token", "--role", "auditor", "--division", COUNTY, "--home", str(tmp_path), "--hours"]
-    assert [daohu(*words, hours).returncode for hours in ("12", "13")] == [0, 2]

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -237,11 +238,16 @@ class TestKeySet:
             await verifier.caller(openid.token("ec", NOW))
         assert openid.asked[KEYS] == 0
 
-    @pytest.mark.parametrize("address", ["http://10.0.0.1/keys", "file:///etc/passwd", None, 5, "https://"])
+    @pytest.mark.parametrize(
+        "address", ["http://0.0.0.0:{port}/realms/daohu/keys", "file:///etc/passwd", 5, "https://"]
+    )
     async def test_a_key_set_at_an_address_that_is_not_secure_is_not_asked_for(self, openid, verifier, address):
-        openid.put(DISCOVERY, {"issuer": openid.url, "jwks_uri": address})
+        """The first one would answer, in the clear, under a name that is not this machine's own."""
+        named = address.format(port=urlsplit(openid.url).port) if isinstance(address, str) else address
+        openid.put(DISCOVERY, {"issuer": openid.url, "jwks_uri": named})
         with pytest.raises(IssuerAway):
             await verifier.caller(openid.token("ec", NOW))
+        assert openid.asked == {DISCOVERY: 1}
 
     async def test_a_redirection_is_not_followed(self, openid, verifier):
         openid.status = 302
