@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant(
         "four eyes",
         "services/funds/approvals/domain.py",
-        (("if person in chain.excluded(act, decisions):", "if False:"),),
+        (("if same_side(person, chain.excluded(act, decisions, prepared)):", "if False:"),),
         "tests/funds/test_tranches.py::test_who_approved_does_not_pay",
     ),
     Mutant(
@@ -133,5 +133,81 @@ MUTANTS = (
         "shared/sheets/reader.py",
         (("if len(rows) > limits.rows:", "if False:"),),
         "tests/shared/test_sheets_refused.py::test_a_file_is_read_up_to_its_limit_of_rows_and_not_one_row_beyond",
+    ),
+    # Beyond those that issue 5 names
+    Mutant(
+        "role gate",
+        "shared/http.py",
+        (("if caller.roles.isdisjoint(self.roles):", "if False:"),),
+        "tests/shared/test_http.py::test_the_county_administrator_has_no_right_that_is_not_named",
+    ),
+    Mutant(
+        "scope in feeds",
+        "shared/outbox.py",
+        (
+            (
+                ".where(c.topic == topic, c.position > after, in_area(c.division, area))",
+                ".where(c.topic == topic, c.position > after)",
+            ),
+        ),
+        "tests/shared/test_outbox.py::test_the_feed_of_another_area_or_topic_is_empty[sqlite]",
+    ),
+    Mutant(
+        "token expiry",
+        "shared/auth.py",
+        (
+            (
+                "        if now >= expires:\n            raise TokenRefused",
+                "        if False:\n            raise TokenRefused",
+            ),
+        ),
+        "tests/shared/test_auth.py::TestTime::test_a_token_seen_for_the_first_time_after_its_expiry_is_refused",
+    ),
+    Mutant(
+        "revocation",
+        "shared/auth.py",
+        (("if self._revoked.covers(caller.subject, token_id, issued):", "if False:"),),
+        "tests/shared/test_auth.py::TestRevocation::test_one_token_is_revoked_by_its_id",
+    ),
+    Mutant(
+        "rate of a caller",
+        "shared/limits.py",
+        (("        if wait:\n", "        if False:\n"),),
+        "tests/shared/test_limits.py::test_a_caller_may_ask_so_often_and_others_go_on",
+    ),
+    Mutant(
+        "days of a mandate",
+        "shared/mandates.py",
+        (("        m.until >= today,\n", ""),),
+        "tests/registry/test_mandates.py::test_it_holds_from_its_first_to_its_last_day_in_the_county[the day after]",
+    ),
+    Mutant(
+        "area of an engagement",
+        "shared/mandates.py",
+        (
+            (
+                "return replace(caller, roles=frozenset({Role.AUDITOR}), area=area), engagement.id",
+                "return replace(caller, roles=frozenset({Role.AUDITOR})), engagement.id",
+            ),
+        ),
+        "tests/registry/test_auditor.py::test_an_auditor_sees_what_lies_in_his_engagement_and_in_his_token[sqlite]",
+    ),
+    Mutant(
+        "record of looks",
+        "shared/seen/record.py",
+        (("        await store.add(tx, seen)\n", ""),),
+        "tests/registry/test_auditor.py::test_what_cannot_be_recorded_is_not_answered[sqlite]",
+    ),
+    Mutant(
+        "published list",
+        "services/funds/tranches/domain.py",
+        (("if not digest_of(tranche_no, lines) == listed == shown.digest:", "if False:"),),
+        "tests/funds/test_tranches.py::test_a_list_changed_behind_our_back_is_not_paid",
+    ),
+    Mutant(
+        "opt-out",
+        "services/notify/outbound/domain.py",
+        (("    if opted_out:\n", "    if False:\n"),),
+        "tests/notify/test_notify_sender.py::test_who_opts_out_between_planning_and_sending_gets_nothing",
     ),
 )
