@@ -1,7 +1,7 @@
 """What a look keeps of a request: which things it named and by which filters, never personal data."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from shared import pii
 
@@ -18,9 +18,13 @@ _BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s\-]+(?=[\dXx])")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-def kept(given: Mapping[str, str]) -> dict[str, str]:
-    """Name → value of what a request named; what might be an ID number, a phone or a bank card is withheld."""
-    return {name: plain(value) for name, value in given.items() if name not in UNSAID}
+def kept(given: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Name → value of what a request named, several of one name with commas between; what might be somebody's number is withheld."""
+    found: dict[str, list[str]] = {}
+    for name, value in given:
+        if name not in UNSAID:
+            found.setdefault(name, []).append(plain(value))
+    return {name: ",".join(values) for name, values in found.items()}
 
 
 def plain(value: str) -> str:

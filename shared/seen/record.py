@@ -67,8 +67,8 @@ async def overseen(request: Request, caller: Caller, action: str) -> Caller:
             client=caller.client,
             action=action,
             division=whom.division if whom else caller.area.narrowest,
-            objects=kept(request.path_params),
-            filters=kept(request.query_params),
+            objects=kept(request.path_params.items()),
+            filters=kept(request.query_params.multi_items()),
             household=whom.household if whom else None,
             mandate=engagement,
         )

@@ -11,7 +11,7 @@ from shared.clock import county_instant
 from shared.pii import TEST_PHONE_PREFIX
 from shared.roles import Role
 from shared.seen import store
-from shared.seen.domain import WITHHELD, plain
+from shared.seen.domain import WITHHELD, kept, plain
 from shared.tables import look
 from shared.testing import COUNTY, OTHER_VILLAGE, TOWN, VILLAGE
 
@@ -116,7 +116,7 @@ async def test_of_several_audits_he_names_one(small, auditor):
     assert sorted(answer.json()["engagements"]) == sorted([first["id"], second["id"]])
     named = await auditor.http.get(HOMES, headers={"daohu-engagement": second["id"]})
     assert named.status_code == 200
-    assert [kept["mandate"] for kept in await looks(small)] == [second["id"]]
+    assert [seen["mandate"] for seen in await looks(small)] == [second["id"]]
     unknown = await auditor.http.get(HOMES, headers={"daohu-engagement": "another"})
     assert said(unknown) == (403, "no_engagement")
 
@@ -136,9 +136,9 @@ async def test_an_audit_is_opened_for_the_openers_area_for_days_to_come_and_not_
 async def test_a_look_says_who_when_what_and_under_which_engagement(small, auditor):
     engagement, household = await opened(small), await small.household()
     await auditor.get(f"{HOMES}/{household.id}")
-    [kept] = await looks(small)
-    assert kept["at"].startswith(small.live.clock.now().isoformat()[:19])
-    assert kept | {"id": 0, "at": ""} == {
+    [seen] = await looks(small)
+    assert seen["at"].startswith(small.live.clock.now().isoformat()[:19])
+    assert seen | {"id": 0, "at": ""} == {
         "id": 0, "at": "", "actor": "sun", "client": "tests", "action": f"GET {HOMES}/{{household_id}}",
         "objects": {"household_id": str(household.id)}, "filters": {}, "household": str(household.id), "person": None,
         "division": VILLAGE, "mandate": engagement["id"], "reason": None,
@@ -165,11 +165,15 @@ async def test_filters_are_on_record_but_for_the_place_in_a_list(small, auditor)
     assert (visits["household"], visits["division"]) == (str(household.id), VILLAGE)
 
 
+def test_all_values_of_a_filter_are_kept():
+    assert kept([("seq", "1"), ("seq", "7"), ("limit", "5"), ("after", "WzFd")]) == {"seq": "1,7"}
+
+
 async def test_nobodys_number_stays_in_a_look(small, auditor):
     await opened(small)
     await auditor.get(HOMES, household_no=small.person()["id_number"])
-    [kept] = await looks(small)
-    assert kept["filters"] == {"household_no": WITHHELD}
+    [seen] = await looks(small)
+    assert seen["filters"] == {"household_no": WITHHELD}
 
 
 @pytest.mark.parametrize(
@@ -202,8 +206,8 @@ async def test_discipline_inspection_reads_without_an_engagement_and_on_record(s
     inspector = small.live.as_(Role.DISCIPLINE, subject="gao")
     assert (await inspector.get(f"{HOMES}/{household.id}")).status_code == 200
     assert (await small.office.get(f"{HOMES}/{household.id}")).status_code == 200
-    [kept] = await looks(small)
-    assert (kept["actor"], kept["mandate"]) == ("gao", None)
+    [seen] = await looks(small)
+    assert (seen["actor"], seen["mandate"]) == ("gao", None)
 
 
 async def test_looks_are_found_by_household_person_actor_and_day(registry):
@@ -216,11 +220,11 @@ async def test_looks_are_found_by_household_person_actor_and_day(registry):
     registry.live.pass_days(1)
     privacy = registry.live.as_(Role.PRIVACY, subject="zhao")
     await privacy.post(f"{HOMES}/{mine.id}/members/{member}/unmask", {"reason": "本人申请"})
-    assert [kept["actor"] for kept in await looks(registry, household=str(mine.id))] == ["sun", "zhao"]
-    assert [kept["household"] for kept in await looks(registry, by="sun")] == [str(mine.id), str(other.id)]
-    assert [kept["reason"] for kept in await looks(registry, person=member)] == ["本人申请"]
-    assert [kept["actor"] for kept in await looks(registry, since="2016-11-02", until="2016-11-02")] == ["zhao"]
-    assert [kept["actor"] for kept in await looks(registry, until="2016-11-01")] == ["sun", "sun"]
+    assert [seen["actor"] for seen in await looks(registry, household=str(mine.id))] == ["sun", "zhao"]
+    assert [seen["household"] for seen in await looks(registry, by="sun")] == [str(mine.id), str(other.id)]
+    assert [seen["reason"] for seen in await looks(registry, person=member)] == ["本人申请"]
+    assert [seen["actor"] for seen in await looks(registry, since="2016-11-02", until="2016-11-02")] == ["zhao"]
+    assert [seen["actor"] for seen in await looks(registry, until="2016-11-01")] == ["sun", "sun"]
 
 
 async def test_looks_come_page_by_page(small, auditor):
@@ -230,7 +234,7 @@ async def test_looks_come_page_by_page(small, auditor):
     asker, seen, after = small.live.as_(Role.COUNTY_ADMIN, subject="asker"), [], {}
     while True:
         page = (await asker.get(LOOKS, limit=2, **after)).json()
-        seen += [kept["id"] for kept in page["items"]]
+        seen += [seen["id"] for seen in page["items"]]
         if page["next"] is None:
             break
         after = {"after": page["next"]}
@@ -244,7 +248,7 @@ async def test_looks_are_told_to_whom_the_place_belongs(small, auditor):
     for household in (here, there):
         await auditor.get(f"{HOMES}/{household.id}")
     await auditor.get(HOMES)
-    assert [kept["household"] for kept in await looks(small, division=TOWN)] == [str(here.id)]
+    assert [seen["household"] for seen in await looks(small, division=TOWN)] == [str(here.id)]
     assert len(await looks(small, division=COUNTY)) == 3
     assert said(await small.town.get(LOOKS)) == (403, "forbidden")
 

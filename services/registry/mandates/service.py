@@ -23,7 +23,7 @@ from shared.roles import Role
 from shared.scope import Area
 from shared.work import Work
 
-OVERVIEW = frozenset({Role.COUNTY_ADMIN, Role.COUNTY_LEADER, Role.DISCIPLINE})
+OVERVIEW = frozenset({Role.COUNTY_ADMIN, Role.COUNTY_LEADER, Role.DISCIPLINE, Role.AUDITOR})
 """Who sees all mandates of his area; others see those to which they are party."""
 
 
