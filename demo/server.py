@@ -43,12 +43,20 @@ def free_port() -> int:
 class Server:
     """`daohu up` on a home with a clock that stands still until it is moved."""
 
-    def __init__(self, home: Path, starts_at: datetime, *, port: int = 0, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        starts_at: datetime,
+        *,
+        port: int = 0,
+        env: Mapping[str, str] | None = None,
+        log_level: str = "WARNING",
+    ) -> None:
         self.home, self.port = home, port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = home / "daohu.log"
         self._starts_at = starts_at
-        self._env = dict(env or {})
+        self._env, self._log_level = dict(env or {}), log_level
         self._process: subprocess.Popen[bytes] | None = None
         self._out: IO[bytes] | None = None
 
@@ -91,7 +99,7 @@ class Server:
             "--clock-start",
             start,
             "--log-level",
-            "WARNING",
+            self._log_level,
         ]
         self._out = self.log.open("ab")
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
