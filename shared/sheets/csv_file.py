@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 
 from shared.sheets.refusals import BrokenQuotes, MixedEncodings, NotXlsx, NulBytes, UnknownEncoding
 from shared.sheets.spec import HEADER_ROWS, Limits
@@ -21,6 +22,11 @@ _NOT_TEXT = (
     b"<?xml",
     b"<table",
 )
+_MOST_LINES = 200_000
+"""Lines whose encoding is looked at one by one; no file that is taken over has more of them."""
+_ENOUGH = 1_000
+"""Lines of both encodings after which nobody needs to see more."""
+
 SAVE_AS_CSV = "Save it again as “CSV UTF-8”."
 SAVE_AS_CSV_ZH = "请另存为“CSV UTF-8”后重新上传。"
 
@@ -33,7 +39,7 @@ def read_csv(data: bytes, limits: Limits) -> Grid:
     text = decode(data)
     rows: list[list[str]] = []
     most = limits.rows + HEADER_ROWS
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(_lines(text, limits), strict=True)
     try:
         for row in reader:
             if len(rows) < most:
@@ -56,6 +62,15 @@ def read_csv(data: bytes, limits: Limits) -> Grid:
     return Grid("", [row[:width] + [""] * (width - len(row)) for row in rows])
 
 
+def _lines(text: str, limits: Limits) -> Iterator[str]:
+    """The lines of a text. One that is longer than all its columns full is refused before it is cut into millions of cells."""
+    longest = 2 * limits.columns * (limits.cell + len('"",'))  # twice: quotes inside of quotes
+    for line in io.StringIO(text, newline=""):
+        if len(line) > longest:
+            raise too_many_columns(limits)
+        yield line
+
+
 def decode(data: bytes) -> str:
     """Raises UnknownEncoding, MixedEncodings or NulBytes, each with the line (from 1)."""
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -76,10 +91,14 @@ def decode(data: bytes) -> str:
 
 def _decode_gb18030(data: bytes) -> str:
     """GB18030 accepts most UTF-8 as rare characters, so each line is asked which of the two it is."""
-    utf8, gb, neither = [], [], []
-    for number, raw in enumerate(data.split(b"\n"), start=1):
+    utf8: list[int] = []
+    gb: list[int] = []
+    neither: list[int] = []
+    for number, raw in enumerate(io.BytesIO(data), start=1):
         if raw.isascii():
             continue
+        if len(utf8) + len(gb) + len(neither) >= _MOST_LINES or (len(utf8) > _ENOUGH and len(gb) > _ENOUGH):
+            break
         is_utf8, gb_text = _is_utf8(raw), _as_gb(raw)
         if is_utf8 and (gb_text is None or not _common(gb_text)):
             utf8.append(number)
@@ -95,12 +114,19 @@ def _decode_gb18030(data: bytes) -> str:
             line=line,
         )
     if neither:
-        raise UnknownEncoding(
-            f"Line {neither[0]} is neither UTF-8 nor GB18030. {SAVE_AS_CSV}",
-            f"第 {neither[0]} 行既不是 UTF-8 也不是 GB18030。{SAVE_AS_CSV_ZH}",
-            line=neither[0],
-        )
-    return data.decode("gb18030")
+        raise _unknown(neither[0])
+    try:
+        return data.decode("gb18030")
+    except UnicodeDecodeError as error:
+        raise _unknown(data.count(b"\n", 0, error.start) + 1) from None
+
+
+def _unknown(line: int) -> UnknownEncoding:
+    return UnknownEncoding(
+        f"Line {line} is neither UTF-8 nor GB18030. {SAVE_AS_CSV}",
+        f"第 {line} 行既不是 UTF-8 也不是 GB18030。{SAVE_AS_CSV_ZH}",
+        line=line,
+    )
 
 
 def _is_utf8(line: bytes) -> bool:

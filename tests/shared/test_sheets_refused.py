@@ -223,6 +223,21 @@ def test_a_file_is_read_up_to_its_limit_of_rows_and_not_one_row_beyond() -> None
     assert [rows_of(3), rows_of(4)] == [3, "too_many_rows"]
 
 
+def test_a_csv_line_no_columns_could_fill_is_refused_before_it_is_cut_into_cells() -> None:
+    head, longest = "户编号,姓名,备注\n", 2 * 64 * (2_000 + 3)
+    line = "H1," + "x" * 130_000 + "," + "x" * (longest - 130_000 - 5) + "\n"
+    assert len(read((head + line).encode(), SPEC).rows) == 1
+    assert code_of((head + "x" + line).encode()) == "too_many_columns"
+    assert code_of(b"a," * (1 << 20)) == "too_many_columns"
+
+
+def test_the_line_of_another_encoding_is_named_however_many_there_are() -> None:
+    lines = ["户编号,姓名\n".encode(), *["H1,张三\n".encode("gb18030"), "H1,张三\n".encode()] * 5_000]
+    with pytest.raises(WrongFile) as refusal:
+        read(b"".join(lines), SPEC)
+    assert (refusal.value.code, refusal.value.facts["line"]) == ("encodings_mixed", 2)
+
+
 def test_100000_rows_are_read_and_100001_are_not() -> None:
     head, row = "户编号,姓名\n".encode(), "H1,张三\n".encode()
     assert len(read(head + row * 100_000, SPEC).rows) == LIMITS.rows == 100_000
