@@ -16,6 +16,7 @@ import typer
 
 from demo.command import demo
 from services.backup.command import backup, restore
+from services.doctor.command import doctor
 from services.events_command import events_app, replay
 from services.funds.proofs.command import verify
 from services.keys_command import keys_app
@@ -39,6 +40,7 @@ app.command()(verify)
 app.command()(replay)
 app.command()(backup)
 app.command()(restore)
+app.command()(doctor)
 
 SHOWN = 400
 """Characters of a policy's value in a table; --json shows all."""

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from services.backup import archive, target, witnessed
 from services.backup.manifest import Book, Manifest
-from services.backup.take import CANARY_COLUMN, urls_of
+from services.backup.take import CANARY_COLUMN, CLOCK, urls_of
 from services.backup.witnessed import Loss
 from services.embedded import RESTORING, lock
 from services.funds.proofs.audit import verify_database
 from services.funds.proofs.notes import Checkpoint, VerifierKey
 from shared import keys
 from shared.db import Database
+from shared.keyfiles import KeyFileBroken
 from shared.pii import SealBroken
 from shared.settings import Settings
 from shared.tables import audit
@@ -82,7 +83,8 @@ async def restore(home: Path, source: Path, key: bytes, asked: Asked) -> Restore
             done.losses = witnessed.losses([checkpoint for checkpoint, _ in kept_outside], manifest.books)
             if done.losses and not (asked.accept_loss and asked.actor):
                 raise OlderThanWitnessed(done.losses)
-            added = _own_files(home, staging)
+            before = set(_own(home))
+            _put_own(home, staging)
             try:
                 if not asked.without_keys:
                     _require_keys(home, manifest)
@@ -90,7 +92,7 @@ async def restore(home: Path, source: Path, key: bytes, asked: Asked) -> Restore
                 await _check(place, manifest, kept_outside, asked, done)
             except BaseException:
                 await place.undo()
-                for path in added:
+                for path in set(_own(home)) - before:
                     path.unlink()
                 raise
             if done.losses:
@@ -113,17 +115,19 @@ def _unpacked(home: Path, source: Path, key: bytes) -> Iterator[tuple[Path, Mani
         shutil.rmtree(staging)
 
 
-def _own_files(home: Path, staging: Path) -> list[Path]:
-    """Puts the clock and the keys of the archive where they belong, unless there are such; answers which were put there."""
-    added: list[Path] = []
-    for file in sorted([*staging.glob("clock"), *staging.glob("keys/*")]):
+def _own(folder: Path) -> list[Path]:
+    """What a home has of its own beside the databases: its clock and its keys."""
+    return sorted([*folder.glob(CLOCK), *folder.glob("keys/*")])
+
+
+def _put_own(home: Path, staging: Path) -> None:
+    """Puts the clock and the keys of the archive where they belong, unless there are such."""
+    for file in _own(staging):
         there = home / file.relative_to(staging)
         if not there.exists():
             there.parent.mkdir(mode=0o700, exist_ok=True)
             shutil.copyfile(file, there)
-            there.chmod(0o644 if there.suffix == ".pub" or there.name == "clock" else 0o600)
-            added.append(there)
-    return added
+            there.chmod(0o644 if there.suffix == ".pub" or there.name == CLOCK else 0o600)
 
 
 def _require_keys(home: Path, manifest: Manifest) -> None:
@@ -136,7 +140,7 @@ def _require_keys(home: Path, manifest: Manifest) -> None:
                 "--without-keys: then ID numbers, phones and cards cannot be read, and new keys are made."
             )
         opened = keys.vault(settings).open(manifest.canary, column=CANARY_COLUMN, row=manifest.id)
-    except (SealBroken, ValueError):
+    except (SealBroken, KeyFileBroken, ValueError):
         opened = ""
     if opened != str(manifest.id):
         raise RestoreRefused(

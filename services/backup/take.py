@@ -19,6 +19,7 @@ from services.catalogue import NAMES, part
 from shared import keys
 from shared.clock import MovableClock, SystemClock
 from shared.ids import new_id
+from shared.keyring import RingFile
 from shared.settings import Settings
 
 BUS = "bus"
@@ -158,8 +159,9 @@ async def _from_servers(
 
 def _own_files(home: Path, *, with_keys: bool) -> dict[str, Path]:
     found = {CLOCK: home / CLOCK} if (home / CLOCK).exists() else {}
+    master = RingFile(home / "keys" / "vault.json").master_path
     for path in sorted((home / "keys").iterdir()):
-        if path.is_file() and path.name not in NEVER and (with_keys or path.suffix == ".pub"):
+        if path.is_file() and path.name not in NEVER and path != master and (with_keys or path.suffix == ".pub"):
             found[f"keys/{path.name}"] = path
     return found
 
