@@ -2,6 +2,8 @@
 
 from datetime import date
 
+import pytest
+
 from shared.clock import county_instant
 from shared.events.registry import MandateKind, MandateRecorded
 from shared.ids import new_id
@@ -61,3 +63,21 @@ async def test_an_audit_that_was_heard_lets_its_auditor_read_the_trail(county):
     assert (await zhou.get("/funds/v1/trail/gaps")).json()["code"] == "no_engagement"
     await county.live.hear(audit, version=1)
     assert (await zhou.get("/funds/v1/trail/gaps")).status_code == 200
+
+
+@pytest.mark.parametrize("applied", ["wang", "li"], ids=["the deputy himself", "the absent one"])
+async def test_who_stands_in_is_of_one_side_with_whom_he_stands_in_for(county, applied):
+    """What either of the two applied for is reviewed by a third (four eyes)."""
+    lent = MANDATE.model_copy(update={"roles": ["reviewer"]})
+    await county.live.hear(lent, version=1)
+    applicant = county.who(Role.APPLICANT, subject=applied)
+    order = {
+        "project_no": "P-1", "name": "茶园建设", "division": COUNTY, "kind": "产业", "description": "建茶园",
+        "unit": "平利县农业局", "year": 2016, "performance_target": "户均增收", "due_on": "2016-12-31",
+    }  # fmt: skip
+    project = (await applicant.post("/funds/v1/projects", order)).json()["id"]
+    path, review = f"/funds/v1/projects/{project}/decisions", {"act": "review", "verdict": "pass"}
+    wang = county.who(Role.SUPERVISOR, subject="wang")
+    answer = await wang.post(path, review, headers={"daohu-acting-for": "li"})
+    assert (answer.status_code, answer.json()["code"]) == (409, "same_person")
+    assert (await county.who(Role.REVIEWER, subject="zhao").post(path, review)).status_code == 201

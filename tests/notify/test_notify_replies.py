@@ -1,8 +1,12 @@
 """What comes back."""
 
+from datetime import date
+
 import pytest
 
 from services.notify.replies.domain import is_opt_out
+from shared.events.registry import MandateRecorded
+from shared.ids import new_id
 from shared.roles import Role
 from shared.testing import OTHER_TOWN, TOWN
 
@@ -135,6 +139,17 @@ async def test_an_official_reports_for_himself_only(prompted):
     order = {"cadre_no": "T", "text": "已完成"}
     assert (await other.post("/notify/v1/reports", order)).json()["code"] == "not_your_report"
     assert (await chief.post("/notify/v1/reports", order)).status_code == 201
+
+
+async def test_who_stands_in_for_an_official_reports_for_him(prompted):
+    mandate = MandateRecorded(
+        mandate_id=new_id(), kind="acting", holders=["U"], absent="T", roles=["town_chief"], divisions=[TOWN],
+        since=date(2016, 11, 1), until=date(2016, 11, 30),
+    )  # fmt: skip
+    await prompted.live.hear(mandate)
+    deputy = prompted.live.as_(Role.TOWN_OFFICE, division=TOWN, subject="U")
+    order, headers = {"cadre_no": "T", "text": "已完成"}, {"daohu-acting-for": "T"}
+    assert (await deputy.post("/notify/v1/reports", order, headers=headers)).status_code == 201
 
 
 async def test_a_report_on_a_week_long_past_is_refused(prompted):

@@ -79,11 +79,11 @@ async def receive(work: Work, message: InboundIn) -> InboundOut:
 
 
 async def report(work: Work, order: ReportIn) -> ReportTaken:
-    """A report from the app, or one the office took on the telephone. An official reports only for himself.
+    """A report from the app, or one the office took on the telephone. An official reports only for himself, or for whom he stands in.
 
     Raises NotYourReport, NotFound, WeekNotOpen, AlreadyReported.
     """
-    if not work.caller.has(Role.BACKEND, Role.POVERTY_OFFICE) and work.caller.subject != order.cadre_no:
+    if not work.caller.has(Role.BACKEND, Role.POVERTY_OFFICE) and order.cadre_no not in work.caller.persons:
         raise NotYourReport("Report for yourself; the office enters the reports of others.")
     cadre = await _appointment(work, order.cadre_no)
     if cadre is None:
