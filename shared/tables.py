@@ -32,7 +32,14 @@ outbox = Table(
     Column("key", String(64), nullable=False),
     Column("type", String(100), nullable=False),
     Column("headers", Json, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column(
+        "body",
+        LargeBinary,
+        nullable=False,
+        info=personal.masked(
+            "of a household: its number and its head, masked", why="what the other services hear", kept="90 days"
+        ),
+    ),
     Column("division", DivisionCode, nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("published_at", Instant),
@@ -67,7 +74,12 @@ dead_letter = Table(
     Column("offset", BigId, nullable=False),
     Column("key", String(64), nullable=False),
     Column("headers", Json, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column(
+        "body",
+        LargeBinary,
+        nullable=False,
+        info=personal.masked("an event that could not be taken", why="people decide about it", kept="for good"),
+    ),
     # dead: it failed itself · parked: it waits behind a dead one of its key · retried, discarded: closed by a person
     Column("state", String(16), nullable=False),
     Column("error", String(500), nullable=False),
@@ -94,7 +106,14 @@ idempotency = Table(
     Column("request_hash", LargeBinary, nullable=False),
     Column("status", Integer, nullable=False),
     Column("headers", Json, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column(
+        "body",
+        LargeBinary,
+        nullable=False,
+        info=personal.plain(
+            "the first answer, never one with a number in full", why="it is given again", kept="30 days"
+        ),
+    ),
     Column("at", Instant, nullable=False),
 )
 Index("ix_idempotency_at", idempotency.c.at)
@@ -107,7 +126,7 @@ audit = Table(
     Column("actor", String(100), nullable=False),
     Column("action", String(64), nullable=False),
     Column("subject", String(100), nullable=False),
-    Column("reason", Text),
+    Column("reason", Text, info=personal.plain("what people write", why="why it was done", kept="for good")),
     Column("facts", Json, nullable=False),
 )
 
@@ -186,7 +205,9 @@ look = Table(
     Column("person", Uuid),
     Column("division", DivisionCode, nullable=False),
     Column("mandate", Uuid),
-    Column("reason", Text),
+    Column(
+        "reason", Text, info=personal.plain("what people write", why="why somebody looked", kept="as long as the look")
+    ),
     info={"volatile": True},
 )
 Index("ix_look_at", look.c.at)

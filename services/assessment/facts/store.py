@@ -27,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.facts.domain import Counts, Fact
 from services.assessment.tables import metadata
+from shared import personal
 from shared.append_only import protect
 from shared.db import DivisionCode, Instant, chunked, in_area, insert_ignoring
 from shared.rows import insert_rows
@@ -61,7 +62,12 @@ withdrawals = Table(
     "fact_withdrawal",
     metadata,
     Column("event_id", ForeignKey("fact.event_id"), primary_key=True),
-    Column("reason", Text, nullable=False),
+    Column(
+        "reason",
+        Text,
+        nullable=False,
+        info=personal.plain("what people write", why="why a fact was withdrawn", kept=personal.AS_HISTORY),
+    ),
     Column("actor", String(100), nullable=False),
     Column("at", Instant, nullable=False),
 )

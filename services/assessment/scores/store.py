@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.assessment.register.store import divisions
 from services.assessment.tables import metadata
+from shared import personal
 from shared.append_only import protect
 from shared.db import CHUNK, DivisionCode, Instant, Json, in_area, insert_ignoring
 from shared.scope import Area
@@ -64,7 +65,12 @@ scores = Table(
     Column("period", String(7), nullable=False),
     Column("version", Integer, nullable=False),
     Column("kind", String(8), nullable=False),
-    Column("name", String(100), nullable=False),
+    Column(
+        "name",
+        String(100),
+        nullable=False,
+        info=personal.masked("a unit, or a cadre's masked name", why="the score", kept=personal.AS_HISTORY),
+    ),
     Column("division", DivisionCode, nullable=False),
     Column("county", DivisionCode, nullable=False),
     Column("scheme", String(64), nullable=False),
@@ -85,7 +91,11 @@ decisions = Table(
     Column("score_id", ForeignKey("score.id"), nullable=False),
     # appealed or confirmed
     Column("kind", String(10), nullable=False),
-    Column("text", Text),
+    Column(
+        "text",
+        Text,
+        info=personal.plain("what people write", why="appeals and their answers", kept=personal.AS_HISTORY),
+    ),
     Column("actor", String(100), nullable=False),
     Column("at", Instant, nullable=False),
     UniqueConstraint("score_id", "kind"),

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.funds.approvals.domain import BOUND, Decision, Verdict
 from services.funds.ledger.domain import row_digest
 from services.funds.tables import metadata
+from shared import personal
 from shared.append_only import protect
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
@@ -25,7 +26,12 @@ decision = Table(
     Column("act", String(32), nullable=False),
     Column("verdict", String(8), nullable=False),
     Column("decider", String(100), nullable=False),
-    Column("reason", String(500), nullable=False),
+    Column(
+        "reason",
+        String(500),
+        nullable=False,
+        info=personal.plain("what people write", why="why it was decided so", kept=personal.AS_EVIDENCE),
+    ),
     Column("decided_on", Date, nullable=False),
     Column("decided_at", Instant, nullable=False),
     UniqueConstraint("subject", "act"),

@@ -9,6 +9,7 @@ from sqlalchemy import Column, Index, Integer, String, Table, Uuid, bindparam, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.tables import metadata
+from shared import personal
 from shared.db import DivisionCode, chunked, in_area
 from shared.events.registry import HouseholdStatus
 from shared.rows import upsert_rows
@@ -24,7 +25,12 @@ household = Table(
     Column("household_id", Uuid, primary_key=True),
     Column("household_no", String(32), nullable=False, unique=True),
     Column("division", DivisionCode, nullable=False),
-    Column("head_name_masked", String(40), nullable=False),
+    Column(
+        "head_name_masked",
+        String(40),
+        nullable=False,
+        info=personal.masked("head of the household (户主)", why="lists of households", kept=personal.ON_FILE),
+    ),
     Column("people", Integer, nullable=False),
     Column("status", String(16), nullable=False),
     Column("version", Integer, nullable=False),  # of the registry's aggregate; it only moves forward

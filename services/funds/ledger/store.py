@@ -30,6 +30,7 @@ from services.funds.ledger.domain import (
     genesis,
 )
 from services.funds.tables import metadata
+from shared import personal
 from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, in_area
 from shared.scope import Area
@@ -76,8 +77,22 @@ entry = Table(
     Column("effective_on", Date, nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("division", DivisionCode, nullable=False),
-    Column("memo", String(300), nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column(
+        "memo",
+        String(300),
+        nullable=False,
+        info=personal.plain("what people write", why="what an entry is", kept=personal.AS_EVIDENCE),
+    ),
+    Column(
+        "body",
+        LargeBinary,
+        nullable=False,
+        info=personal.masked(
+            "of those paid: masked names, last four digits and blind index of the card",
+            why="proof of what was paid to whom",
+            kept=personal.AS_EVIDENCE,
+        ),
+    ),
     Column("digest", LargeBinary(32), nullable=False),
     Column("link", LargeBinary(32), nullable=False),
     UniqueConstraint("book", "ref"),

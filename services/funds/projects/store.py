@@ -13,6 +13,7 @@ from services.funds.ledger.store import account, entry, posting
 from services.funds.projects.domain import FundShare
 from services.funds.tables import metadata
 from services.funds.tranches.store import tranche
+from shared import personal
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.scope import Area
 
@@ -24,7 +25,12 @@ project = Table(
     Column("name", String(100), nullable=False),
     Column("division", DivisionCode, nullable=False, index=True),
     Column("kind", String(40), nullable=False),
-    Column("description", String(1000), nullable=False),
+    Column(
+        "description",
+        String(1000),
+        nullable=False,
+        info=personal.plain("what people write", why="the project", kept=personal.AS_HISTORY),
+    ),
     Column("unit", String(100), nullable=False),
     Column("year", Integer, nullable=False),
     Column("performance_target", String(500), nullable=False),

@@ -46,7 +46,14 @@ notice = Table(
     Column("posted_on", Date, nullable=False),
     Column("days", Integer, nullable=False),
     Column("digest", String(64), nullable=False),
-    Column("content", Json, nullable=False),
+    Column(
+        "content",
+        Json,
+        nullable=False,
+        info=personal.masked(
+            "what was published: masked names and shares", why="publicity (公示)", kept=personal.AS_EVIDENCE
+        ),
+    ),
     Column("posted_by", String(100), nullable=False),
     Column("posted_at", Instant, nullable=False),
 )

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.funds.ledger import store as ledger_store
 from services.funds.tables import metadata
 from services.funds.tranches.domain import Line
+from shared import personal
 from shared.append_only import protect
 from shared.db import DivisionCode, Instant, Json, in_area, insert_ignoring
 from shared.scope import Area
@@ -40,7 +41,12 @@ line = Table(
     Column("line", Integer, primary_key=True, autoincrement=False),
     Column("household_no", String(32), nullable=False, index=True),
     Column("division", DivisionCode, nullable=False),
-    Column("head_name_masked", String(40), nullable=False),
+    Column(
+        "head_name_masked",
+        String(40),
+        nullable=False,
+        info=personal.masked("head of the household (户主)", why="the list of a payment", kept=personal.AS_EVIDENCE),
+    ),
     Column("people", Integer, nullable=False),
     Column("weight", BigInteger, nullable=False),
     Column("amount_fen", BigInteger, nullable=False),

@@ -8,6 +8,7 @@ from sqlalchemy import Column, Integer, String, Table, UniqueConstraint, Uuid, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.notify.tables import metadata
+from shared import personal
 from shared.db import DivisionCode, Instant, Json, in_area, insert_ignoring
 from shared.scope import Area
 
@@ -17,7 +18,12 @@ briefs = Table(
     Column("id", Uuid, primary_key=True),
     Column("division", DivisionCode, nullable=False),
     Column("week", String(8), nullable=False),
-    Column("tasks", Json, nullable=False),
+    Column(
+        "tasks",
+        Json,
+        nullable=False,
+        info=personal.plain("what people write", why="the week's tasks", kept=personal.AS_HISTORY),
+    ),
     Column("entered_by", String(100), nullable=False),
     Column("entered_at", Instant, nullable=False),
     Column("version", Integer, nullable=False),

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.notify.outbound.domain import OPEN, Reason, Receipt, Standing, State
 from services.notify.tables import metadata
 from services.notify.weeks.domain import Campaign, Occurrence
+from shared import personal
 from shared.clock import SystemClock
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
 from shared.ids import new_id
@@ -49,7 +50,12 @@ prompts = Table(
     Column("county", DivisionCode, nullable=False),
     Column("state", String(16), nullable=False),
     Column("reason", String(32)),
-    Column("text", Text, nullable=False),
+    Column(
+        "text",
+        Text,
+        nullable=False,
+        info=personal.plain("the prompt's text", why="what was sent", kept=personal.AS_HISTORY),
+    ),
     Column("closes_at", Instant, nullable=False),
     Column("attempt", Integer, nullable=False, info={"volatile": True}),
     # Until when a sender has it, or before when it is not tried again: by `lease_now`, the others by the county's clock.

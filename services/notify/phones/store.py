@@ -35,7 +35,12 @@ received = Table(
         nullable=False,
         info=personal.masked("a simulated phone", why="what it shows", kept=AS_HISTORY),
     ),
-    Column("text", Text, nullable=False),
+    Column(
+        "text",
+        Text,
+        nullable=False,
+        info=personal.plain("the prompt's text", why="a simulated phone", kept=personal.AS_HISTORY),
+    ),
     Column("parts", Integer, nullable=False),
     Column("received_at", Instant, nullable=False),
 )

@@ -37,6 +37,7 @@ from services.registry.cases.domain import (
 )
 from services.registry.cases.procedure import CaseKind
 from services.registry.tables import metadata
+from shared import personal
 from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, in_area
 from shared.scope import Area
@@ -82,8 +83,13 @@ acts = Table(
     Column("step", String(40), nullable=False),
     Column("verdict", String(10)),
     Column("objection_ref", Integer),
-    Column("text", Text),
-    Column("facts", Json, nullable=False),
+    Column("text", Text, info=personal.plain("what people write", why="the procedure", kept=personal.AS_HISTORY)),
+    Column(
+        "facts",
+        Json,
+        nullable=False,
+        info=personal.plain("what a step found out", why="the procedure", kept=personal.AS_HISTORY),
+    ),
     Column("actor", String(100), nullable=False),
     Column("on", Date, nullable=False),
     Column("at", Instant, nullable=False),

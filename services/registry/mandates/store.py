@@ -9,6 +9,7 @@ from sqlalchemy import Column, Date, ForeignKey, Index, String, Table, Text, Uui
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import metadata
+from shared import personal
 from shared.append_only import protect
 from shared.db import DivisionCode, Instant, Json, in_area
 from shared.events.registry import MandateKind
@@ -30,7 +31,12 @@ given = Table(
     Column("since", Date, nullable=False),
     Column("until", Date, nullable=False),
     Column("object", String(200)),
-    Column("reason", Text, nullable=False),
+    Column(
+        "reason",
+        Text,
+        nullable=False,
+        info=personal.plain("what people write", why="why somebody stands in", kept=personal.AS_HISTORY),
+    ),
     Column("given_by", String(100), nullable=False),
     Column("given_at", Instant, nullable=False),
 )
@@ -42,7 +48,12 @@ ending = Table(
     "mandate_ending",
     metadata,
     Column("mandate_id", ForeignKey(given.c.id), primary_key=True),
-    Column("reason", Text, nullable=False),
+    Column(
+        "reason",
+        Text,
+        nullable=False,
+        info=personal.plain("what people write", why="why somebody stands in", kept=personal.AS_HISTORY),
+    ),
     Column("ended_by", String(100), nullable=False),
     Column("ended_at", Instant, nullable=False),
 )

@@ -26,6 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.households.store import households
 from services.registry.tables import metadata
+from shared import personal
 from shared.db import Instant, chunked, in_area
 from shared.scope import Area
 
@@ -43,8 +44,14 @@ measures = Table(
     # Last day of its policy's validity (有效期至); ended_on is the first day on which it is no longer given.
     Column("valid_until", Date),
     Column("ended_on", Date),
-    Column("ended_reason", String(1000)),
-    Column("remark", String(1000)),
+    Column(
+        "ended_reason",
+        String(1000),
+        info=personal.plain("what people write", why="why a measure ended", kept=personal.AS_HISTORY),
+    ),
+    Column(
+        "remark", String(1000), info=personal.plain("what people write", why="the measure", kept=personal.AS_HISTORY)
+    ),
     Column("actor", String(100), nullable=False),
     Column("recorded_at", Instant, nullable=False),
     Column("client", String(100)),

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.households.store import households
 from services.registry.tables import metadata
+from shared import personal
 from shared.db import Instant, in_area
 from shared.scope import Area
 
@@ -35,7 +36,7 @@ visits = Table(
     Column("cadre_no", String(32), nullable=False),
     Column("visited_on", Date, nullable=False),
     Column("kind", String(10), nullable=False),
-    Column("note", String(1000)),
+    Column("note", String(1000), info=personal.plain("what people write", why="the visit", kept=personal.AS_HISTORY)),
     # Two clocks: the phone's own time beside ours, so that a phone with a wrong clock can be told.
     Column("device_time", Instant),
     Column("recorded_at", Instant, nullable=False),
