@@ -18,6 +18,7 @@ from shared.clock import SystemClock
 from shared.roles import Role
 from tests.integration.cluster import SECRETS, Cluster
 from tests.integration.composed import ROOT
+from tests.integration.conftest import Lived
 
 SIGNS = {
     "a private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]"),
@@ -27,6 +28,10 @@ SIGNS = {
     "a password in an address": re.compile(rb"postgresql://[\w.-]+:(?!\$|\{)[^@\s:/\"'{}$]{6,}@"),
     "a key of a cloud": re.compile(rb"\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bxox[abp]-[0-9A-Za-z-]{20,}"),
 }
+
+
+PASSWORD = "s3cret99"
+ADDRESS = f"postgresql://daohu:{PASSWORD}@db/daohu"
 
 
 def signs_in(data: bytes) -> set[str]:
@@ -55,7 +60,7 @@ def test_each_kind_of_secret_would_be_seen(tmp_path: Path):
     assert set(private) >= {"issuer.pem", "funds-log.key", "vault.json"}
     assert all(private.values()), private
     assert signs_in(token.encode()) == {"a bearer token"}
-    assert signs_in(b"postgresql://daohu:s3cret99@db/daohu") == {"a password in an address"}
+    assert signs_in(ADDRESS.encode()) == {"a password in an address"}
 
 
 def test_git_and_the_image_leave_homes_and_passwords_out():
@@ -71,12 +76,12 @@ def test_git_and_the_image_leave_homes_and_passwords_out():
 @pytest.mark.parametrize("service", sorted(NAMES))
 def test_settings_show_no_password(service: str, tmp_path: Path):
     kind = part(service).settings
-    settings = kind(home=tmp_path, database_url="postgresql://daohu:s3cret99@db/daohu")
-    assert settings.url.startswith("postgresql://daohu:s3cret99@")
-    assert "s3cret99" not in repr(settings) + str(settings)
+    settings = kind(home=tmp_path, database_url=ADDRESS)
+    assert PASSWORD in settings.url
+    assert PASSWORD not in repr(settings) + str(settings)
     with pytest.raises(ValidationError) as wrong:
-        kind(home=tmp_path, database_url=["postgresql://daohu:s3cret99@db/daohu"])
-    assert "s3cret99" not in str(wrong.value)
+        kind(home=tmp_path, database_url=[ADDRESS])
+    assert PASSWORD not in str(wrong.value)
 
 
 def test_no_process_of_the_cluster_logs_a_secret_or_was_given_one_on_its_command_line(cluster: Cluster):
@@ -87,6 +92,18 @@ def test_no_process_of_the_cluster_logs_a_secret_or_was_given_one_on_its_command
         assert said, process.name
         assert [secret for secret in secrets if secret in said] == [], process.name
         assert signs_in(said) == set(), process.name
+
+
+def test_after_a_month_no_file_of_a_home_but_its_keys_holds_one(undisturbed: Lived):
+    """Neither databases nor the bus nor the log."""
+    secrets = list(material(undisturbed.home / "keys"))
+    files = [path for path in undisturbed.home.rglob("*") if path.is_file() and path.parent.name != "keys"]
+    assert secrets
+    assert {"funds.db", "bus.db", "daohu.log"} <= {path.name for path in files}
+    for path in files:
+        data = path.read_bytes()
+        assert [secret for secret in secrets if secret in data] == [], path.name
+        assert signs_in(data) == set(), path.name
 
 
 def material(keys: Path) -> Iterator[bytes]:
