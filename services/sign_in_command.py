@@ -1,5 +1,6 @@
 """`daohu token`, `daohu tokens …` and `daohu accounts …`: who may sign in, and whose tokens end (docs/sign-in.md)."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +41,10 @@ def token(
     """
     from shared import keys
     from shared.issuer import longest_life
+    from shared.settings import Settings
 
+    if not Settings(home=home).local_issuer:
+        raise fail("Local tokens do not count here (DAOHU_LOCAL_ISSUER): get one from the county's provider.")
     roles, divisions = _known(role, division)
     if timedelta(hours=hours) > (longest := longest_life(home)):
         raise fail(f"A token lasts at most {longest // timedelta(hours=1)} hours.", 2)
@@ -67,7 +71,7 @@ def revoke(
 
     if [subject, token_id, all_before].count(None) != 2:
         raise fail("Say one of --subject, --token-id and --all-before.", 2)
-    path, now, moved = _keys(home) / revocation.FILE, clock_of(home).now(), (home / "clock").exists()
+    path, now, moved = _keys(home) / revocation.FILE, clock_of(home).now(), _moved(home)
     with _files_in_hand():
         if subject is not None:
             revocation.revoke_subject(path, subject, now=now, moved_clock=moved)
@@ -76,6 +80,27 @@ def revoke(
         else:
             revocation.revoke_all(path, _instant(all_before or "", now), now=now, moved_clock=moved)
     out.print(f"revoked: {subject or token_id or f'all before {all_before}'}", highlight=False)
+
+
+@tokens_app.command("check")
+def check(home: Home = HOME) -> None:
+    """Say what a token counts for here, or why it does not (验证令牌). It is read from standard input, never from the command line.
+
+    Providers are those of DAOHU_OIDC_ISSUERS; their keys are fetched. Example: `echo $DAOHU_TOKEN | daohu tokens check`
+    """
+    from shared import keys
+    from shared.errors import Refusal
+    from shared.settings import Settings
+
+    _keys(home)
+    with _files_in_hand():
+        verifier = keys.verifier(Settings(home=home, clock="movable" if _moved(home) else "system"), clock_of(home))
+    try:
+        caller = asyncio.run(verifier.caller(sys.stdin.readline().strip()))
+    except Refusal as refusal:
+        raise fail(f"{refusal.code}: {refusal.detail}") from None
+    sys.stdout.write(f"subject {caller.subject}\nclient {caller.client}\n")
+    sys.stdout.write(f"roles {' '.join(sorted(caller.roles))}\ndivisions {' '.join(caller.divisions)}\n")
 
 
 @tokens_app.command("revoked")
@@ -130,7 +155,7 @@ def remove(account: Annotated[str, typer.Argument(help="its id")], home: Home = 
             _keys(home) / revocation.FILE,
             accounts.PREFIX + account,
             now=clock_of(home).now(),
-            moved_clock=(home / "clock").exists(),
+            moved_clock=_moved(home),
         )
     out.print(f"removed: {account}", highlight=False)
 
@@ -144,10 +169,15 @@ def _keys(home: Path) -> Path:
     return home / "keys"
 
 
+def _moved(home: Path) -> bool:
+    """Whether the clock of this home is one that is moved by hand."""
+    return (home / "clock").exists()
+
+
 def clock_of(home: Path) -> "Clock":
     from shared.clock import MovableClock, SystemClock
 
-    return MovableClock(home / "clock") if (home / "clock").exists() else SystemClock()
+    return MovableClock(home / "clock") if _moved(home) else SystemClock()
 
 
 def _known(roles: list[str], divisions: list[str]) -> "tuple[list[Role], list[str]]":

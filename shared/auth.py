@@ -4,7 +4,6 @@ A token carries subject, client, roles and divisions. Issuers: the local one (sh
 (shared/oidc.py). Nothing here logs a token. Source: architecture.md 5; speed.md (sign-in); RFC 8725 (JWT best practices).
 """
 
-import re
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.clock import Clock
 from shared.errors import Refusal, Unauthenticated, Unavailable
+from shared.observability import NUMBERS
 from shared.roles import FOR, Caller, Role
 from shared.scope import Area, is_division
 
@@ -37,8 +37,6 @@ NOT_ACCESS = ("ID", "Refresh", "Offline", "Logout")
 """Keycloak's `typ` claim of tokens that are no access tokens."""
 NAMES_OF_OURS = frozenset({"system", "anybody"})
 """What stands on record for jobs and public routes (shared/work.py); no token may speak under it."""
-NUMBER = re.compile(r"\d{17}[\dXx]|(?:\+?(?:00)?86)?1[3-9]\d{9}|\d{16,19}")
-"""An ID, phone or card number. A subject stands in events and logs, where personal data must not."""
 
 _OPTIONS: Options = {
     "require": ["iss", "aud", "sub", "iat", "exp", "jti"],
@@ -246,9 +244,9 @@ def _caller(claims: dict[str, Any]) -> Caller:
     subject, client = claims["sub"], claims.get("client")
     if not (isinstance(subject, str) and isinstance(client, str) and 0 < len(subject) <= MAX_NAME >= len(client) > 0):
         raise TokenRefused("token_malformed", f"Subject and client are texts of 1 to {MAX_NAME} characters.")
-    if {subject, client} & NAMES_OF_OURS or FOR in subject or NUMBER.fullmatch(subject):
+    if {subject, client} & NAMES_OF_OURS or FOR in subject or NUMBERS.search(f"{subject} {client}"):
         raise TokenRefused(
-            "token_subject", "The subject is a name of the system's own or a personal number. Map another claim to it."
+            "token_subject", "The subject is a name of the system's own, or holds a personal number: map another claim."
         )
     roles, divisions = claims.get("roles"), claims.get("divisions")
     if not roles or not isinstance(roles, list):

@@ -10,7 +10,7 @@ from pathlib import Path
 from shared import issuer as local
 from shared.auth import TrustedIssuer, Verifier
 from shared.clock import Clock
-from shared.issuer import LocalIssuer, LocalKeys, longest_life
+from shared.issuer import MAX_LIFE, MOVED_LIFE, LocalIssuer, LocalKeys, longest_life
 from shared.keyfiles import KeyFileBroken
 from shared.pii import Vault
 from shared.revocation import FILE as REVOKED
@@ -29,7 +29,8 @@ def verifier(settings: Settings, clock: Clock) -> Verifier:
     if settings.local_issuer:
         if not (folder / local.PUBLIC).exists():
             local.publish(folder)
-        trusted.append(LocalKeys(folder / local.PUBLIC, clock=clock, longest=longest_life(settings.home)))
+        longest = MOVED_LIFE if settings.clock == "movable" else MAX_LIFE
+        trusted.append(LocalKeys(folder / local.PUBLIC, clock=clock, longest=longest))
     if settings.oidc_issuers is not None:
         from shared import oidc  # an HTTP client that a house with only its own tokens never loads
 

@@ -14,15 +14,16 @@ import structlog
 from shared import telemetry
 
 # ASCII borders: between Chinese characters a number is one all the same, within an id or a hash it is not.
-_NUMBERS = re.compile(
+NUMBERS = re.compile(
     r"(?<![0-9A-Za-z_-])(?:\d{17}[\dXx](?:\d\d(?:[0-9Bb]{2})?)?|(?:\+?(?:00)?86)?1[3-9]\d{9}|\d{16,19})(?![0-9A-Za-z_-])"
 )
+"""What is shaped like an ID number, a mobile number or a bank card."""
 
 
 def _cut(value: Any) -> Any:
     if isinstance(value, str):
-        return _NUMBERS.sub("[number]", value)
-    if isinstance(value, int) and _NUMBERS.fullmatch(str(value)):
+        return NUMBERS.sub("[number]", value)
+    if isinstance(value, int) and NUMBERS.fullmatch(str(value)):
         return "[number]"
     if isinstance(value, dict):
         return {key: _cut(inner) for key, inner in value.items()}

@@ -34,7 +34,6 @@ def made(home: Path, *words: str) -> str:
 
 def test_a_program_signs_in_with_its_secret_until_its_account_is_removed(house: House) -> None:
     secret = made(house.home, "accounts", "add", "app-one", "--role", "statistics", "--division", COUNTY)
-    assert made(house.home, "accounts", "list").startswith(f"app-one statistics {COUNTY} since")
     form = {"grant_type": "client_credentials", "client_id": "app-one", "client_secret": secret}
     answer = httpx.post(f"{house.server.url}/auth/v1/token", data=form)
     token = answer.json()["access_token"]

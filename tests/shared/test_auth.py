@@ -259,9 +259,24 @@ class TestKind:
     def test_a_token_that_could_not_be_revoked_is_malformed(self, issuer, verifier, claim):
         assert refusal(verifier, signed(issuer, **claim)) == "token_malformed"
 
-    @pytest.mark.parametrize("subject", ["system", "anybody", "wang for li", "13800138000", "61092619700101123X"])
+    @pytest.mark.parametrize(
+        "subject",
+        [
+            "system",
+            "anybody",
+            "wang for li",
+            "13800138000",
+            "city/+8613800138000",
+            "61092619700101123X",
+            "13800138000@sso.example",
+        ],
+    )
     def test_a_subject_is_no_name_of_ours_and_no_personal_number(self, issuer, verifier, subject):
         assert refusal(verifier, signed(issuer, sub=subject)) == "token_subject"
+
+    def test_digits_within_an_id_are_no_personal_number(self, issuer, verifier):
+        subject = "9f13800138000a-13800138000-6109261970010112"
+        assert verifier.verify(signed(issuer, sub=subject)).subject == subject
 
 
 class TestLife:

@@ -18,9 +18,9 @@ def home(tmp_path):
     return tmp_path
 
 
-def said(home, *words):
+def said(home, *words, typed=None):
     """Exit code, standard output and standard error of a command."""
-    answer = CliRunner().invoke(app, [*words, "--home", str(home)])
+    answer = CliRunner().invoke(app, [*words, "--home", str(home)], input=typed)
     return answer.exit_code, answer.stdout, answer.stderr
 
 
@@ -69,3 +69,37 @@ def test_on_a_clock_that_runs_a_token_lasts_twelve_hours_at_most(tmp_path, hours
 
 def test_on_a_clock_that_is_moved_it_may_last_longer(home):
     assert said(home, "token", "--role", "auditor", "--division", COUNTY, "--hours", "700")[0] == 0
+
+
+def test_what_a_token_counts_for_is_said(home):
+    token = said(home, "token", "--role", "payer", "--role", "auditor", "--division", COUNTY, "--subject", "li")[1]
+    assert said(home, "tokens", "check", typed=token) == (
+        0,
+        f"subject li\nclient cli\nroles auditor payer\ndivisions {COUNTY}\n",
+        "",
+    )
+
+
+def test_why_a_token_does_not_count_is_said(home):
+    token = said(home, "token", "--role", "payer", "--division", COUNTY, "--subject", "li")[1]
+    said(home, "tokens", "revoke", "--subject", "li")
+    ended, out, err = said(home, "tokens", "check", typed=token)
+    assert (ended, out) == (1, "")
+    assert err.startswith("token_revoked")
+
+
+def test_where_local_tokens_do_not_count_none_is_given(home, monkeypatch):
+    monkeypatch.setenv("DAOHU_LOCAL_ISSUER", "false")
+    ended, out, err = said(home, "token", "--role", "payer", "--division", COUNTY)
+    assert (ended, out) == (1, "")
+    assert "DAOHU_LOCAL_ISSUER" in err
+
+
+def test_the_accounts_are_listed_without_their_secrets(home):
+    secret = said(home, "accounts", "add", "app", "--role", "backend", "--division", COUNTY)[1].strip()
+    listed = said(home, "accounts", "list")[1]
+    assert listed == f"app backend {COUNTY} since 2016-11-07T01:00:00+00:00\n"
+    assert len(secret) == 43
+    assert said(home, "accounts", "remove", "app")[0] == 0
+    assert said(home, "accounts", "list")[1] == ""
+    assert "subject:account:app" in said(home, "tokens", "revoked")[1]
