@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from services import catalogue
-from services.funds.proofs import sequencer
+from services.funds.proofs import logkeys
 from shared import keys, migrate
 from shared.db import Database
 from shared.settings import Settings
@@ -40,5 +40,5 @@ async def topics(settings: Settings) -> list[str]:
 def all_keys(home: Path) -> Path:
     """Makes the keys that are not there yet, and returns their folder."""
     keys.make(home)
-    sequencer.make_keys(home)
+    logkeys.make(home)
     return home / "keys"

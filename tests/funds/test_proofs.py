@@ -8,20 +8,16 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 
 import pytest
 import typer
+from proofs_log import FUND, Log, filled, log
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
-from services.funds.api import ROUTERS
-from services.funds.ledger.domain import AccountKey, Command, InsufficientFunds, Posting
-from services.funds.ledger.service import open_ledger
+from services.funds.ledger.domain import AccountKey, InsufficientFunds, Posting
 from services.funds.proofs import bundle, merkle, sequencer
 from services.funds.proofs import service as proofs_service
 from services.funds.proofs import store as log_store
@@ -29,64 +25,8 @@ from services.funds.proofs.audit import verify_database
 from services.funds.proofs.command import verify
 from services.funds.proofs.notes import Checkpoint, Proof, Signer, open_checkpoint, read_keys, strict_base64
 from services.funds.proofs.verify import verify_bundle
-from services.funds.settings import Settings
-from services.funds.tables import metadata
 from shared.roles import Role
-from shared.testing import COUNTY, OTHER_TOWN, TOWN, VILLAGE, Running, running, settings_for
-
-BOOK = "610926"
-FUND, PROJECT = AccountKey("fund", "F1", "F1"), AccountKey("project", "P1", "F1")
-
-
-@dataclass
-class Log:
-    live: Running
-    writer: object
-    url: str
-
-    async def post(self, ref: str, fen: int = 100, *, division: str = COUNTY, **given) -> int:
-        said = {
-            "book": BOOK, "kind": "received", "ref": ref, "actor": "finance-1", "effective_on": date(2016, 11, 1),
-            "recorded_at": self.live.clock.now(), "division": division, "memo": "到账",
-            "postings": (Posting(AccountKey("source", "F1", "F1"), -fen, COUNTY), Posting(FUND, fen, COUNTY)),
-        }  # fmt: skip
-        return (await self.writer.post(Command(**{**said, **given}))).seq
-
-    async def pay(self, ref: str, fen: int) -> int:
-        return await self.post(
-            ref, postings=(Posting(FUND, -fen, COUNTY), Posting(PROJECT, fen, TOWN)), kind="allocated"
-        )
-
-    async def seal(self) -> None:
-        await sequencer.seal(self.live.service)
-
-    async def get(self, path: str, **params):
-        return await self.live.as_(Role.AUDITOR).get(f"/funds/v1{path}", **params)
-
-    async def sql(self, *statements: str) -> None:
-        """What somebody with the database's password can do: the triggers are in the way, so they go first."""
-        async with self.live.service.database.write() as tx:
-            for table in ("ledger_entry", "ledger_posting", "ledger_account", "log_node", "log_checkpoint"):
-                for name in (f"{table}_no_delete", f"{table}_no_update"):
-                    on = "" if self.live.service.database.sqlite else f" on {table}"
-                    await tx.execute(text(f"drop trigger if exists {name}{on}"))
-            for statement in statements:
-                await tx.execute(text(statement))
-
-
-@asynccontextmanager
-async def log(tmp_path: Path, database_url: str = ""):
-    settings = settings_for(Settings, tmp_path / "home", database_url)
-    resources = {"ledger": open_ledger}
-    async with running(settings, metadata, ROUTERS, resources=resources) as live:
-        yield Log(live, live.app.state.ledger, settings.url)
-
-
-async def filled(log: Log, entries: int = 8) -> None:
-    for i in range(entries - 1):
-        await log.post(f"r{i}", 100 + i)
-    await log.pay("p", 150)
-    await log.seal()
+from shared.testing import OTHER_TOWN, TOWN, VILLAGE
 
 
 async def files(log: Log, tmp_path: Path, seqs) -> tuple[Path, Path]:

@@ -40,6 +40,9 @@ class _Acts:
         for row in objections:
             self.objections.setdefault(row["notice_id"], []).append(row)
         self.named: set[str] = set()
+        for what, rows in (("decision", decisions), ("notice", notices), ("objection", objections)):
+            if len({row["id"] for row in rows}) != len(rows):
+                report.wrong(None, f"one {what} is there twice")
 
     def check(self, bound: Sequence[Bound]) -> None:
         decided: set[str] = set()

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Query, Request, Response
 
 from services.funds.ledger.api import CHECKERS, CHECKING, MAX_SEQ, BookQuery, Seq
-from services.funds.proofs import sequencer, service
+from services.funds.proofs import logkeys, service
 from services.funds.proofs.bundle import MAX_ENTRIES
 from services.funds.proofs.schemas import ConsistencyOut
 from shared.http import Reach, Router, WorkDep, allow
@@ -27,7 +27,8 @@ async def show_checkpoint(work: WorkDep, book: BookQuery = None) -> Response:
 @router.get("/log-key", dependencies=[OF_THE_LOG], response_class=Response)
 async def show_log_key(work: WorkDep, request: Request) -> Response:
     """The log's public keys (验证公钥), C2SP verifier keys, one line a book: save them as `funds.vkey`."""
-    return Response(await service.log_keys(work, sequencer.public_key(request.app.state.service)), media_type=TEXT)
+    publics = logkeys.publics(request.app.state.service.settings.home)
+    return Response(await service.log_keys(work, publics), media_type=TEXT)
 
 
 @router.get("/proofs/{seq}", dependencies=[CHECKERS], response_class=Response)

@@ -88,6 +88,8 @@ class _Audit:
         sealed = max(own, default=0)
         ((last,),) = await self.source.rows("last", self.book)
         summed = await self.source.rows("summed", self.book)
+        if len(summed) > 1:
+            self.report.wrong(None, "up to which entry the sums reach is there twice")
         sizes = sorted({*own, *self.kept.roots})
         asked = _Asked(sizes, sealed, summed[0][0] if summed else 0, self.log_only)
         parts = [] if last is None else await self._stretches(last, asked, stretch)
@@ -106,7 +108,7 @@ class _Audit:
                 await acts.check(self.source, self.book, self.bound, self.report)
             await self._nodes(sealed, whole=all(part.whole for part in parts))
             await self._heads()
-            self._ending(sealed)
+            self._ending(own)
 
     def _own(self, rows: Sequence[Any]) -> dict[int, bytes]:
         """Size → root of the checkpoints in the database that are as the log's key signed them; names the others."""
@@ -117,10 +119,10 @@ class _Audit:
                 signed = open_checkpoint(note, self.keys) == said if self.keys else note.startswith(said.text() + "\n")
             except (BadNote, AttributeError, TypeError):
                 signed = False
-            if signed:
+            if signed and size not in own:
                 own[size] = said.root
             else:
-                self.report.wrong(None, f"the database's checkpoint of {size} entries was changed")
+                self.report.wrong(None, f"the database's checkpoint of {size} entries was changed, or is there twice")
         return own
 
     async def _stretches(self, last: int, asked: "_Asked", least: int) -> list[Stretch]:
@@ -233,23 +235,25 @@ class _Audit:
             if balance_fen != (posted_fen := self.balances.pop(id, 0)):
                 self.report.wrong(None, f"account {key.name} holds {balance_fen} fen, its postings make {posted_fen}")
             expected = (key.name, self.divisions.get(id, division), kind in MAY_OVERDRAW)
-            if (name, division, bool(may_overdraw)) != expected:
+            if (name, division, may_overdraw) != expected:
                 self.report.wrong(None, f"account {key.name} was changed")
         for id in sorted(self.balances):
             self.report.wrong(None, f"account number {id} is missing")
 
     async def _sums(self, rows: Sequence[Any]) -> None:
         """The sums that answers are read from, against the postings that are in them."""
-        kept = {tuple(row[:3]): row[3] for row in await self.source.rows("sums", self.book)}
+        kept: dict[tuple[str, str, str], int] = defaultdict(int)
+        for *place, fen in await self.source.rows("sums", self.book):
+            kept[tuple(place)] += fen
         made: dict[tuple[str, str, str], int] = defaultdict(int)
         accounts = {row[0]: (row[4], row[2]) for row in rows}
         for (account, division), fen in self.summed.items():
             if account in accounts:  # one that is missing has been named
                 made[*accounts[account], division] += fen
         for key in sorted(kept.keys() | made.keys()):
-            if kept.get(key, 0) != made.get(key, 0):
+            if kept.get(key) != made.get(key):  # a sum of 0 fen is there too once there was a posting
                 self.report.wrong(
-                    None, f"the sum of {'/'.join(key)} is {kept.get(key, 0)} fen, its postings make {made.get(key, 0)}"
+                    None, f"the sum of {'/'.join(key)} is {kept.get(key)} fen, its postings make {made.get(key)}"
                 )
 
     async def _heads(self) -> None:
@@ -262,8 +266,13 @@ class _Audit:
         for (book,) in [] if self.log_only else await self.source.rows("headless"):
             self.report.wrong(None, f"there are postings in book {book}, which does not exist")
 
-    def _ending(self, sealed: int) -> None:
-        held, last = self.checkpoint.size, self.head.seq
+    def _ending(self, own: Mapping[int, bytes]) -> None:
+        held, last, sealed = self.checkpoint.size, self.head.seq, max(own, default=0)
+        if gone := sorted(size for size in self.kept.roots.keys() - own.keys() if size <= sealed):
+            self.report.notes.append(
+                f"a checkpoint of {gone[0]} entries was kept outside and is not among the database's own: "
+                "it was deleted, or an older copy was put back and sealed anew"
+            )
         if self.head.seq < self.checkpoint.size:
             self.report.truncated_at = last
         elif sealed < held:

@@ -7,13 +7,14 @@ written the same way again is refused, so no byte of one can change unseen.
 import base64
 import binascii
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from shared import keyfiles
 
 ED25519, COSIGNATURE = b"\x01", b"\x04"
 """What a key is for: signing notes of its own log, or witnessing those of others with the time (cosignature/v1)."""
@@ -98,29 +99,29 @@ def read_keys(text: str) -> list[VerifierKey]:
 
 
 class Signer:
-    """The log's private key. One key signs for every book, each under a name (origin) of its own."""
+    """A private key. The log's signs for every book, each under a name (origin) of its own; a witness's under its own name."""
 
     def __init__(self, private: Ed25519PrivateKey) -> None:
         self._private = private
         self.public = private.public_key().public_bytes_raw()
 
     @classmethod
+    def new(cls) -> "Signer":
+        return cls(Ed25519PrivateKey.generate())
+
+    @classmethod
+    def of(cls, private: bytes) -> "Signer":
+        """From the 32 bytes of its private key."""
+        return cls(Ed25519PrivateKey.from_private_bytes(private))
+
+    @classmethod
     def at(cls, path: Path) -> "Signer":
         """Reads the key file (32 bytes, base64), or makes it on first use, readable by its owner only."""
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            fresh = path.with_suffix(f".{os.getpid()}")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-                file.write(base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()) + b"\n")
-                file.flush()
-                os.fsync(file.fileno())
-            try:
-                os.link(fresh, path)  # the first of several processes wins
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return cls(Ed25519PrivateKey.from_private_bytes(base64.b64decode(path.read_bytes())))
+        return cls.of(base64.b64decode(keyfiles.secret(path, lambda: base64.b64encode(cls.new().private) + b"\n")))
+
+    @property
+    def private(self) -> bytes:
+        return self._private.private_bytes_raw()
 
     def verifier(self, name: str, kind: bytes = ED25519) -> VerifierKey:
         return VerifierKey(name, self.public, kind)
@@ -134,6 +135,12 @@ class Signer:
         """The line by which a witness adds its signature to a note of this text, at a time in seconds since 1970."""
         signature = at.to_bytes(8, "big") + self._private.sign(_witnessed(text, at))
         return _line(name, _key_id(name, COSIGNATURE, self.public) + signature)
+
+
+def sign(text: str, name: str, signers: Sequence[Signer]) -> str:
+    """The text as a note with a signature line of each of the signers, under one name."""
+    first, *others = signers
+    return first.sign(text, name) + "".join(other.sign(text, name).rpartition("\n\n")[2] for other in others)
 
 
 def _line(name: str, signature: bytes) -> str:
@@ -209,6 +216,15 @@ def open_checkpoint(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:
     """The checkpoint that a key named like its origin has signed. Raises BadNote."""
     origin = note.partition("\n")[0]
     return Checkpoint.read(open_note(note, [key for key in keys if key.name == origin and key.kind == ED25519]))
+
+
+def is_signed_by(key: VerifierKey, note: str) -> bool:
+    """Whether this key has signed the note."""
+    try:
+        open_note(note, [key])
+    except BadNote:
+        return False
+    return True
 
 
 def require_witness(note: str, witnesses: Iterable[VerifierKey]) -> None:

@@ -4,16 +4,14 @@ Off the writer's lock on purpose: an entry is "posted" at once and "sealed" afte
 follow from what it signed before.
 """
 
-import base64
-from pathlib import Path
+from collections.abc import Sequence
 
 from sqlalchemy.exc import IntegrityError
 
 from services.funds.ledger import domain, sums
 from services.funds.ledger import store as ledger
-from services.funds.proofs import merkle, store
-from services.funds.proofs.notes import Checkpoint, Signer
-from shared import keyfiles
+from services.funds.proofs import logkeys, merkle, store
+from services.funds.proofs.notes import Checkpoint, Signer, is_signed_by, sign
 from shared.scope import EVERYWHERE
 from shared.service import Job, Service
 
@@ -29,26 +27,6 @@ class DoesNotFollow(RuntimeError):
     """The entries do not continue the log that was signed: somebody changed the database. Nothing more is sealed."""
 
 
-def signer_of(service: Service) -> Signer:
-    """The log's private key, made on first use; its public half then lies beside it."""
-    return make_keys(service.settings.home)
-
-
-def make_keys(home: Path) -> Signer:
-    """Makes the log's keys under `home/keys` unless they are there."""
-    private, public = home / "keys" / "funds-log.key", home / "keys" / "funds-log.pub"
-    signer = Signer.at(private)
-    if not public.exists():
-        keyfiles.public(public, base64.b64encode(signer.public) + b"\n")
-    return signer
-
-
-def public_key(service: Service) -> bytes:
-    """The log's public key (32 bytes). An API process needs no more."""
-    path = service.settings.home / "keys" / "funds-log.pub"
-    return base64.b64decode(path.read_bytes()) if path.exists() else signer_of(service).public
-
-
 def origin_of(book: str) -> str:
     return f"{ORIGIN}/{book}"
 
@@ -58,24 +36,34 @@ async def seal(service: Service) -> None:
 
     Raises DoesNotFollow for a book that was changed, after the others are sealed: counties never wait for each other.
     """
-    signer = signer_of(service)
+    signers = logkeys.signers(service.settings.home)
     async with service.database.read() as tx:
         books = await ledger.books(tx, EVERYWHERE)
     broken: list[DoesNotFollow] = []
     for book in books:
         try:
-            while await _seal_some(service, signer, book):
+            while await _seal_some(service, signers, book):
                 pass
         except IntegrityError:
             service.log.info("sealed_elsewhere", book=book)
         except DoesNotFollow as error:
             service.log.error("book_not_sealed", book=book, reason=str(error))
             broken.append(error)
+    if len(signers) > 1 and await _handed_over(service, signers[0], books):
+        logkeys.hand_over(service.settings.home, signers)
+        service.log.info("log_key_handed_over", books=len(books))
     if broken:
         raise broken[0]
 
 
-async def _seal_some(service: Service, signer: Signer, book: str) -> bool:
+async def _handed_over(service: Service, newest: Signer, books: Sequence[str]) -> bool:
+    """Whether the latest checkpoint of every book that has one carries the newest key's signature."""
+    async with service.database.read() as tx:
+        notes = {origin_of(book): (await store.latest(tx, book))[1] for book in books}
+    return all(is_signed_by(newest.verifier(origin), note) for origin, note in notes.items() if note)
+
+
+async def _seal_some(service: Service, signers: Sequence[Signer], book: str) -> bool:
     """Signs one checkpoint more, if there is anything new."""
     async with service.database.read() as tx:
         size, _ = await store.latest(tx, book)
@@ -99,7 +87,7 @@ async def _seal_some(service: Service, signer: Signer, book: str) -> bool:
     edge = [nodes[node] for node in merkle.root_nodes(size)]
     made = merkle.grow(edge, size, leaves)
     sealed = Checkpoint(origin_of(book), head.seq, merkle.fold(edge))
-    note = signer.sign(sealed.text(), sealed.origin)
+    note = sign(sealed.text(), sealed.origin, signers)
     async with service.database.write() as tx:
         await store.add_checkpoint(
             tx, book, made, size=sealed.size, root=sealed.root, note=note, at=service.clock.now()

@@ -30,12 +30,12 @@ async def latest_checkpoint(work: Work, book: str | None) -> str:
     return note
 
 
-async def log_keys(work: Work, public: bytes) -> str:
-    """The verifier keys of the books in the caller's area, one a line."""
+async def log_keys(work: Work, publics: Sequence[bytes]) -> str:
+    """The verifier keys of the books in the caller's area, one a line; of each book the newest first."""
     books = await ledger.books(work.tx, work.area)
     if not books:
         raise NotFound("There is no ledger with entries in your area.")
-    return "".join(f"{VerifierKey(sequencer.origin_of(book), public)}\n" for book in books)
+    return "".join(f"{VerifierKey(sequencer.origin_of(book), public)}\n" for book in books for public in publics)
 
 
 async def prove(work: Work, seq: int, *, book: str | None) -> str:

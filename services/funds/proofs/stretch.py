@@ -181,7 +181,10 @@ class _Reader:
         if levels is None:
             kept = max(0, entries[0][0] - 1), min(entries[-1][0], self.sealed)
             rows = await self.source.rows("nodes one by one", self.book, *kept)
-            levels = self._one_by_one(start, entries, posted, {(row[0], row[1]): raw(row[2]) for row in rows})
+            nodes = {(row[0], row[1]): raw(row[2]) for row in rows}
+            if len(nodes) != len(rows):
+                self._wrong(entries[0][0], "a node of the log over it, or over an entry soon after it, is there twice")
+            levels = self._one_by_one(start, entries, posted, nodes)
         if self.found.whole:
             self.found.pages.append(self._grown(start, levels))
 
@@ -214,11 +217,11 @@ class _Reader:
         self.found.head = Head(seqs[-1], links[-1])
         return levels
 
-    def _kept(self, start: int, levels: Levels) -> list[tuple[int, int, bytes]]:
-        """What the log keeps of a page's tree: by level how many nodes, and their hashes in one."""
+    def _kept(self, start: int, levels: Levels) -> list[tuple[int, int, int, bytes]]:
+        """What the log keeps of a page's tree: by level how many nodes, the sum of their places, and their hashes in one."""
         upto = min(start + len(levels[0]), self.sealed)
-        counts = [(upto >> level) - (start >> level) for level in range(len(levels))]
-        return [(level, n, b"".join(levels[level][:n])) for level, n in enumerate(counts) if n > 0]
+        places = [range(start >> level, upto >> level) for level in range(len(levels))]
+        return [(n, len(at), sum(at), b"".join(levels[n][: len(at)])) for n, at in enumerate(places) if at]
 
     def _said(
         self,

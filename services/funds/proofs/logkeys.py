@@ -1,0 +1,77 @@
+"""The log's keys (存证签名密钥): one signs, and after a rotation the one before it signs beside it until all books are handed over.
+
+`funds-log.key` holds private keys (32 bytes, base64, one a line): the one that signs, then those that still hand over.
+`funds-log.pub` holds the public keys of all that ever signed, newest first: what was signed stays verifiable.
+"""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.funds.proofs.notes import ED25519, Signer, VerifierKey
+from shared import keyfiles
+
+
+def make(home: Path) -> None:
+    """Makes the log's keys under `home/keys` unless they are there."""
+    private, public = _files(home)
+    content = keyfiles.secret(private, lambda: _lines([Signer.new().private]))
+    if not public.exists():
+        keyfiles.public(public, _lines([signer.public for signer in _signers(content)]))
+
+
+def signers(home: Path) -> list[Signer]:
+    """The private keys that sign now, the newest first. Made on first use."""
+    make(home)
+    return _signers(_files(home)[0].read_bytes())
+
+
+def publics(home: Path) -> list[bytes]:
+    """The public keys of all that ever signed (32 bytes each), newest first. An API process reads no more than these."""
+    public = _files(home)[1]
+    if not public.exists():
+        make(home)
+    return [base64.b64decode(line) for line in public.read_bytes().split()]
+
+
+def verifiers(home: Path, origin: str) -> list[VerifierKey]:
+    """What checks the notes of one book's log, newest key first."""
+    return [VerifierKey(origin, public, ED25519) for public in publics(home)]
+
+
+def rotate_log_key(home: Path, *, at_once: bool = False) -> bytes:
+    """A new key signs from now on; the one before it signs beside it until every book has a checkpoint of both. Its public key.
+
+    `at_once`: the key before it was stolen and signs nothing more. What it signed before must then be told from what a thief
+    signs by the witnesses' signatures (docs/witness.md).
+    """
+    private, public = _files(home)
+    make(home)
+    with keyfiles.alone(private.parent):
+        fresh, old = Signer.new(), signers(home)
+        keyfiles.public(
+            public, _lines([fresh.public, *publics(home)])
+        )  # first: nothing is signed that nobody can check
+        keyfiles.replace(private, _lines([signer.private for signer in [fresh, *([] if at_once else old)]]))
+    return fresh.public
+
+
+def hand_over(home: Path, handed: Sequence[Signer]) -> None:
+    """Forgets the keys before the newest one of `handed`, unless there was another rotation meanwhile."""
+    private, _ = _files(home)
+    with keyfiles.alone(private.parent):
+        now = signers(home)
+        if now[0].public == handed[0].public:
+            keyfiles.replace(private, _lines([now[0].private]))
+
+
+def _files(home: Path) -> tuple[Path, Path]:
+    return home / "keys" / "funds-log.key", home / "keys" / "funds-log.pub"
+
+
+def _signers(content: bytes) -> list[Signer]:
+    return [Signer.of(base64.b64decode(line)) for line in content.split()]
+
+
+def _lines(keys: Sequence[bytes]) -> bytes:
+    return b"".join(base64.b64encode(key) + b"\n" for key in keys)
