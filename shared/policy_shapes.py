@@ -16,7 +16,8 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 TimeOfDay = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description='county time, quoted: "09:00"')]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 LevelKey = Literal["village", "town", "county"]
-Act = Literal["apply", "review", "approve", "pay"]
+Act = Literal["apply", "review", "approve", "release", "pay"]
+Prepared = Literal["hold", "payees"]
 Days = Annotated[int, Field(strict=True, ge=1, le=365)]
 Fen = Annotated[int, Field(strict=True, ge=1)]
 Roles = Annotated[list[Annotated[Role, Field(strict=False)]], Field(min_length=1)]
@@ -149,7 +150,14 @@ class ApprovalStep(Shape):
     roles: Roles
 
 
-def _different_acts(pair: list[Act]) -> list[Act]:
+def _released_before_paid(steps: list[ApprovalStep]) -> list[ApprovalStep]:
+    acts = [step.act for step in steps]
+    if "release" in acts and acts[-2:] != ["release", "pay"]:
+        raise ValueError("release, where there is one, is the last act before pay")
+    return steps
+
+
+def _different_acts(pair: list[Act | Prepared]) -> list[Act | Prepared]:
     if pair[0] == pair[1]:
         raise ValueError("a pair names two different acts")
     return pair
@@ -277,9 +285,11 @@ SHAPES: dict[str, TypeAdapter[Any]] = {
     "registry.visit_back_days": TypeAdapter(Annotated[int, Field(strict=True, ge=0, le=365)]),
     "funds.publicity_days": TypeAdapter(Days),
     "funds.allocation_publish_deadline": TypeAdapter(Days),
-    "funds.approval_chain": TypeAdapter(Annotated[list[ApprovalStep], Field(min_length=2)]),
+    "funds.approval_chain": TypeAdapter(
+        Annotated[list[ApprovalStep], Field(min_length=2), AfterValidator(_released_before_paid)]
+    ),
     "funds.incompatible_roles": TypeAdapter(
-        list[Annotated[list[Act], Field(min_length=2, max_length=2), AfterValidator(_different_acts)]]
+        list[Annotated[list[Act | Prepared], Field(min_length=2, max_length=2), AfterValidator(_different_acts)]]
     ),
     "assessment.scheme": TypeAdapter(Schemes),
     "assessment.weight_min": TypeAdapter(WeightMin),

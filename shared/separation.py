@@ -3,24 +3,19 @@
 from collections.abc import Iterable
 
 from shared.errors import Refusal
-from shared.roles import Caller, persons_of
+from shared.roles import persons_of
 
 
 class SamePerson(Refusal):
-    """The caller, or the one he stands in for, did an earlier act that excludes this one."""
+    """The caller, or whom he stands in for, did an earlier act that excludes this one."""
 
     code = "same_person"
 
 
-def is_among(caller: Caller, earlier: Iterable[str]) -> bool:
-    """Whether he is one of those who acted before, or stands in for one, or one of them stood in for him.
+def same_side(actor: str, earlier: Iterable[str]) -> bool:
+    """Whether this actor is one of those who acted before, stands in for one, or was stood in for by one.
 
-    `earlier`: actors as they are on record (`Caller.subject`).
+    All are actors as they are on record (`Caller.subject`): who acts for somebody bears both names.
     """
-    return any(not caller.persons.isdisjoint(persons_of(actor)) for actor in earlier)
-
-
-def require_other(caller: Caller, earlier: Iterable[str], refusal: SamePerson) -> None:
-    """Raises the refusal when he is among those who acted before."""
-    if is_among(caller, earlier):
-        raise refusal
+    persons = persons_of(actor)
+    return any(not persons.isdisjoint(persons_of(other)) for other in earlier)

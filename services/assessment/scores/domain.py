@@ -20,6 +20,7 @@ from services.assessment.targets.domain import due_by
 from shared.errors import Refusal
 from shared.money import share_out
 from shared.scope import Area, prefix_of
+from shared.separation import SamePerson, same_side
 
 EARLIEST = "2000-01"
 """A period before all facts: progress of money counts from the beginning."""
@@ -65,10 +66,6 @@ class AlreadyConfirmed(Refusal):
 
 class AlreadyAppealed(Refusal):
     code = "already_appealed"
-
-
-class SamePerson(Refusal):
-    code = "same_person"
 
 
 class AnswerMissing(Refusal):
@@ -351,7 +348,7 @@ def require_confirmation(
     state = state_of(decisions)
     if state is State.CONFIRMED:
         raise AlreadyConfirmed("This score was confirmed already; there is nothing to do.")
-    if actor in {proposer, *(decision.actor for decision in decisions)}:
+    if same_side(actor, [proposer, *(decision.actor for decision in decisions)]):
         raise SamePerson("Somebody else confirms it: not who had it computed, and not who appealed.")
     if state is State.APPEALED and not answer:
         raise AnswerMissing("An appeal is open: give the `answer` to it, or withdraw the wrong fact and score again.")

@@ -1,7 +1,7 @@
 """The control chain (审批链): which act comes next on an object, who may do it, and that nobody does two that exclude each other."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
 from typing import Any
@@ -10,9 +10,16 @@ from uuid import UUID
 from shared.errors import Forbidden, Refusal
 from shared.roles import Caller, Role
 from shared.scope import Level, at_level
+from shared.separation import SamePerson, same_side
 
 APPLY, PAY = "apply", "pay"
 """The first act of a chain (申报) and the one that only money may follow (拨付); the acts between come from the pack."""
+
+RELEASE = "release"
+"""The act (放行) by which a third person lets a tranche's payment go, where the pack's chain has it: the last before `pay`."""
+
+HOLD, PAYEES = "hold", "payees"
+"""What prepares a payment beside the chain: setting the money aside (预留), entering the accounts (收款账户)."""
 
 
 class Verdict(StrEnum):
@@ -32,10 +39,6 @@ class Rejected(Refusal):
 
 class NotApproved(Refusal):
     code = "not_approved"
-
-
-class SamePerson(Refusal):
-    code = "same_person"
 
 
 class NotYourStep(Forbidden):
@@ -97,9 +100,14 @@ class Chain:
         done = {d.act for d in decisions}
         return next((step for step in self.steps if step.act not in done), None)
 
-    def excluded(self, act: str, decisions: Iterable[Decision]) -> frozenset[str]:
-        """The people whose earlier act excludes them from this one."""
-        return frozenset(d.decider for d in decisions if frozenset((d.act, act)) in self.incompatible)
+    def excluded(self, act: str, decisions: Iterable[Decision], prepared: Iterable[tuple[str, str]] = ()) -> set[str]:
+        """The people whose earlier act excludes them from this one. `prepared`: acts beside the decisions, and who did them."""
+        done = [(d.act, d.decider) for d in decisions] + list(prepared)
+        return {actor for earlier, actor in done if frozenset((earlier, act)) in self.incompatible}
+
+    def of_projects(self) -> "Chain":
+        """The chain of what is approved and not itself paid: nothing of it is released."""
+        return replace(self, steps=tuple(step for step in self.steps if step.act != RELEASE))
 
 
 def require_turn(chain: Chain, decisions: Sequence[Decision], act: str, caller: Caller, division: str) -> None:
@@ -137,9 +145,11 @@ def require_right(step: Step, caller: Caller, division: str) -> None:
         raise NotYourStep(f"{step.name_en} is done at the level {step.level}.", level=step.level.value)
 
 
-def require_other_person(chain: Chain, decisions: Iterable[Decision], act: str, person: str) -> None:
+def require_other_person(
+    chain: Chain, decisions: Iterable[Decision], act: str, person: str, prepared: Iterable[tuple[str, str]] = ()
+) -> None:
     """Raises SamePerson when this person did an act that excludes the new one."""
-    if person in chain.excluded(act, decisions):
+    if same_side(person, chain.excluded(act, decisions, prepared)):
         raise SamePerson(f"You did an earlier act that excludes `{act}`. Let another person do it.", act=act)
 
 

@@ -10,12 +10,13 @@ from shared.ids import new_id
 from shared.work import Work
 
 
-def chain_of(work: Work, division: str) -> Chain:
-    """The control chain that the pack prescribes for a division today."""
-    return Chain.read(
+def chain_of(work: Work, subject: str, division: str) -> Chain:
+    """The control chain that the pack prescribes today for a subject (`project:<id>`, `tranche:<id>`) of a division."""
+    chain = Chain.read(
         work.policies.value("funds.approval_chain", division, work.today),
         work.policies.value("funds.incompatible_roles", division, work.today),
     )
+    return chain.of_projects() if subject.startswith("project:") else chain
 
 
 async def apply(work: Work, subject: str, division: str) -> None:
@@ -39,7 +40,7 @@ async def decide(work: Work, subject: str, division: str, order: DecisionIn) -> 
 
 async def _take(work: Work, subject: str, division: str, order: DecisionIn) -> DecisionOut:
     before = await taken(work, subject)
-    domain.require_turn(chain_of(work, division), before, order.act, work.caller, division)
+    domain.require_turn(chain_of(work, subject, division), before, order.act, work.caller, division)
     decision = Decision(new_id(), order.act, order.verdict, work.caller.subject, work.today)
     if not await store.add(
         work.tx,

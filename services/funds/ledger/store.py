@@ -159,6 +159,12 @@ async def known_onces(tx: AsyncConnection, code: str, onces: Sequence[str]) -> d
     }
 
 
+async def actor_of_once(tx: AsyncConnection, code: str, once: str) -> str | None:
+    """Who posted the entry that settled this; None while nothing has."""
+    found: str | None = await tx.scalar(select(entry.c.actor).where(entry.c.book == code, entry.c.once == once))
+    return found
+
+
 async def find_posted(tx: AsyncConnection, code: str, ref: str, request_hash: bytes) -> Posted | None:
     """The first answer to a ref, or None when it is new. Raises IdempotencyKeyReused when it stands for another request.
 

@@ -131,6 +131,12 @@ async def current(tx: AsyncConnection, household_nos: Sequence[str], area: Area)
     return {row["household_no"]: Payee(**row) async for row in rows}
 
 
+async def entered_by(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> set[str]:
+    """Who entered the present accounts of these households."""
+    query = _of(area, payee.c.household_no, payee.c.recorded_by)
+    return {row["recorded_by"] async for row in chunked(tx, query, payee.c.household_no, household_nos)}
+
+
 async def to_compare(tx: AsyncConnection, household_nos: Sequence[str], area: Area) -> dict[str, RowMapping]:
     """Household number → what tells whether an imported row changes its account."""
     rows = chunked(tx, _of(area, *_SAME), payee.c.household_no, household_nos)

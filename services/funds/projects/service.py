@@ -65,7 +65,7 @@ async def allocate(work: Work, money: Money, project_id: UUID, order: Allocation
     if (first := await money.first(work, source["division"])) is not None:
         return _allocation(project, source, order, first)
     decisions = await approvals.taken(work, subject_of(project_id))
-    require_approved(approvals.chain_of(work, project["division"]), decisions)
+    require_approved(approvals.chain_of(work, subject_of(project_id), project["division"]), decisions)
     command = money.command(
         work,
         kind="allocated",
@@ -144,7 +144,10 @@ async def _out(work: Work, rows: Sequence[dict[str, Any]]) -> list[ProjectOut]:
     items = []
     for row in rows:
         decisions = shown[subject_of(row["id"])]
-        chain, taken = approvals.chain_of(work, row["division"]), approvals.as_decisions(decisions)
+        chain, taken = (
+            approvals.chain_of(work, subject_of(row["id"]), row["division"]),
+            approvals.as_decisions(decisions),
+        )
         found = shares.get(row["project_no"], [])
         extra = {
             "state": state(chain, taken),

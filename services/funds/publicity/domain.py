@@ -5,8 +5,8 @@ from datetime import date, timedelta
 from enum import StrEnum
 from uuid import UUID
 
-from services.funds.approvals.domain import SamePerson
 from shared.errors import Refusal
+from shared.separation import SamePerson, same_side
 
 
 class NotPublished(Refusal):
@@ -94,7 +94,7 @@ def require_answerable(*, raised_by: str, answered: bool, answering: str) -> Non
     """An objection is answered once, by another person than who raised it. Raises AlreadyAnswered, SamePerson."""
     if answered:
         raise already_answered()
-    if raised_by == answering:
+    if same_side(answering, [raised_by]):
         raise SamePerson("You raised this objection. Let another person answer it.", act="answer")
 
 

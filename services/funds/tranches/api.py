@@ -38,9 +38,9 @@ async def list_lines(work: WorkDep, page: PageDep, tranche_id: UUID) -> Page[Lin
     return await service.list_lines(work, tranche_id, page)
 
 
-@router.post("/tranches/{tranche_id}/decisions", status_code=201, dependencies=[allow(*DECIDERS)])
+@router.post("/tranches/{tranche_id}/decisions", status_code=201, dependencies=[allow(*DECIDERS, Role.RELEASER)])
 async def decide(work: WorkDep, tranche_id: UUID, order: DecisionIn) -> DecisionOut:
-    """Review or approve a tranche (审核、审批)."""
+    """Review, approve or release a tranche (审核、审批、放行)."""
     return await service.decide(work, tranche_id, order)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
@@ -213,6 +213,7 @@ def require_payable(
     chain: Chain,
     decisions: Sequence[Decision],
     payer: str,
+    prepared: Iterable[tuple[str, str]],
     held: bool,
     tranche_no: str,
     listed: str,
@@ -221,13 +222,13 @@ def require_payable(
 ) -> Notice:
     """The only door from held to paid (拨付条件), for the paying role and the county administrator alike.
 
-    `listed`: the digest under which the list was applied for. Source: FND-019, FND-028, FND-031; ledger-and-audit.md 4.
+    `listed`: the digest under which the list was applied for. `prepared`: what was done beside the chain, and by whom. Source: FND-019, FND-028, FND-031; ledger-and-audit.md 4.
     Raises, in this order: NotPublished, PublicityNotElapsed, ObjectionOpen, ObjectionUpheld, Rejected, NotApproved,
     SamePerson, ListChanged, NotHeld, PayeeMissing, CardTwice.
     """
     shown = require_publicity(notice, today)
     require_approved(chain, decisions)
-    require_other_person(chain, decisions, PAY, payer)
+    require_other_person(chain, decisions, PAY, payer, prepared)
     if not digest_of(tranche_no, lines) == listed == shown.digest:
         raise ListChanged("The list differs from what was published. Void this tranche and apply anew.")
     if not held:

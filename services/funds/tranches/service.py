@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.funds.approvals import service as approvals
-from services.funds.approvals.domain import require_alive, require_approved, state
+from services.funds.approvals.domain import HOLD, PAYEES, require_alive, require_approved, state
 from services.funds.approvals.schemas import DecisionIn, DecisionOut
 from services.funds.households import store as households
 from services.funds.households.store import PAYABLE, Household
@@ -19,7 +19,7 @@ from services.funds.projects.domain import subject_of as project_subject
 from services.funds.publicity import store as publicity
 from services.funds.publicity.domain import NOTICE_BOUND, OBJECTION_BOUND, Notice
 from services.funds.tranches import domain, store
-from services.funds.tranches.domain import Basis, Claim
+from services.funds.tranches.domain import Basis, Claim, Line
 from services.funds.tranches.schemas import (
     MAX_HOUSEHOLDS,
     FundPartOut,
@@ -63,7 +63,7 @@ async def apply(work: Work, project_id: UUID, order: TrancheIn) -> TrancheOut:
     """
     project = await projects.load(work, project_id)
     decisions = await approvals.taken(work, project_subject(project_id))
-    require_approved(approvals.chain_of(work, project["division"]), decisions)
+    require_approved(approvals.chain_of(work, project_subject(project_id), project["division"]), decisions)
     shares = (await project_store.shares(work.tx, work.area, [project["project_no"]])).get(project["project_no"], [])
     claims = await _claims(work, order, project["division"])
     left = {share.fund_no: share.left_fen for share in shares}
@@ -185,6 +185,7 @@ async def pay(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
     notice = publicity.as_notice(found) if found else None
     objections = await publicity.all_objections(work.tx, found["id"], work.area) if found else []
     decisions = await approvals.taken(work, subject_of(tranche_id))
+    prepared = await _prepared(work, tranche, lines)
 
     def compose() -> Command:
         return _command(
@@ -205,9 +206,10 @@ async def pay(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
         domain.require_payable(
             notice=notice,
             today=work.today,
-            chain=approvals.chain_of(work, tranche["division"]),
+            chain=approvals.chain_of(work, subject_of(tranche_id), tranche["division"]),
             decisions=decisions,
             payer=work.caller.subject,
+            prepared=prepared,
             held=store.held_once(tranche["tranche_no"]) in moved,
             tranche_no=tranche["tranche_no"],
             listed=tranche["digest"],
@@ -226,6 +228,13 @@ async def pay(work: Work, money: Money, tranche_id: UUID) -> MovedOut:
     except InsufficientFunds:  # the hold was there a moment ago
         raise _voided(None) from None
     return _moved(tranche, "paid", posted)
+
+
+async def _prepared(work: Work, tranche: Mapping[str, Any], lines: Sequence[Line]) -> list[tuple[str, str]]:
+    """Who set the money aside, and who entered the accounts: (act, actor) pairs."""
+    held_by = await store.held_by(work.tx, book_of(tranche["division"]), tranche["tranche_no"])
+    entered_by = await payees.entered_by(work.tx, [line.household_no for line in lines], work.area)
+    return [*([(HOLD, held_by)] if held_by else []), *((PAYEES, actor) for actor in sorted(entered_by))]
 
 
 async def show(work: Work, tranche_id: UUID) -> TrancheOut:
@@ -367,7 +376,7 @@ async def _out(work: Work, rows: Sequence[dict[str, Any]]) -> list[TrancheOut]:
     moved = await moved_of(work, rows)
     items = []
     for row, subject in zip(rows, subjects, strict=True):
-        chain, taken = approvals.chain_of(work, row["division"]), approvals.as_decisions(shown[subject])
+        chain, taken = approvals.chain_of(work, subject, row["division"]), approvals.as_decisions(shown[subject])
         money = moved[row["tranche_no"]]
         settled = "paid" if money.paid_seq else "voided" if money.voided_seq else None
         extra = {

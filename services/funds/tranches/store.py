@@ -143,3 +143,8 @@ async def moved(tx: AsyncConnection, book: str, tranche_nos: Sequence[str]) -> d
     """hold:<no>, paid:<no>, voided:<no> → the entry that settled it, for what is settled. Ask it for tranches already found."""
     onces = [once(number) for number in tranche_nos for once in (held_once, paid_once, voided_once)]
     return await ledger_store.known_onces(tx, book, onces)
+
+
+async def held_by(tx: AsyncConnection, book: str, tranche_no: str) -> str | None:
+    """Who set the tranche's money aside; None while nobody has."""
+    return await ledger_store.actor_of_once(tx, book, held_once(tranche_no))

@@ -25,6 +25,7 @@ from services.registry.cases.procedure import (
 from shared.errors import Forbidden, Refusal
 from shared.roles import Caller
 from shared.scope import at_level
+from shared.separation import SamePerson, same_side
 
 
 class CaseState(StrEnum):
@@ -59,10 +60,6 @@ class WrongStep(Refusal):
 
 class NotYourStep(Forbidden):
     code = "not_your_step"
-
-
-class SamePerson(Refusal):
-    code = "same_person"
 
 
 class NoNotice(Refusal):
@@ -340,7 +337,7 @@ def _permit_decision(
     if step.kind in POSTED:
         _permit_end_of_notice(case, step, decision, today)
         return
-    if step.kind in JUDGING and caller.subject in case.judges:
+    if step.kind in JUDGING and same_side(caller.subject, case.judges):
         raise SamePerson("Who applied, reviewed or verified before does not judge this step. Let another person do it.")
     if decision.verdict is Verdict.REJECT:
         return
@@ -375,7 +372,7 @@ def _permit_reply(case: Case, reply: ObjectionReply, caller: Caller) -> None:
         raise ObjectionUnknown("This step has no such objection.")
     if raised.finding is not None:
         raise ObjectionAnswered("This objection has its answer already.", finding=raised.finding)
-    if raised.by == caller.subject:
+    if same_side(caller.subject, [raised.by]):
         raise SamePerson("Who objected does not answer. Let another person of this step do it.")
 
 
