@@ -19,6 +19,7 @@ WEEK = "2016-W44"
 MONTH = "2016-11"
 LAST_MONTH = "2016-10"
 ATTENDANCE = {"present": 20, "total": 30}
+AUDITED = {"since": "2016-10-31", "until": "2016-12-31"}
 
 
 def card(block: int, number: int) -> str:
@@ -124,6 +125,9 @@ class Seeding:
             *({"code": t.village, "name": t.text("村"), "level": "村", "parent": t.code} for t in self.towns),
         )
         await self.house.settle()
+        leader = self.house.person(Role.COUNTY_LEADER)
+        audit = {"auditors": ["cell-county-auditor"], "divisions": [COUNTY], "object": "县级资金", "reason": "年度计划"}
+        await leader.post("/registry/v1/engagements", {**audit, **AUDITED})
         brief = await office.post("/notify/v1/briefs", {"division": COUNTY, "week": WEEK, "tasks": ["核实退出户收入"]})
         fund = await self._fund(self.house.person(Role.FINANCE), "C-1", COUNTY, "县级财政资金", 5_000_000)
         weight = {"division": COUNTY, "year": 2016, "units": "towns", "percent": 70}
@@ -190,11 +194,13 @@ class Seeding:
     async def _people_are_mandated(self, town: Town) -> None:
         """Somebody stands in, an audit is open, and discipline inspection has looked at a household."""
         admin, inspector = self.at(town, Role.COUNTY_ADMIN), self.at(town, Role.DISCIPLINE)
-        period = {"divisions": [town.code], "since": "2016-10-31", "until": "2016-12-31"}
+        period = {"divisions": [town.code], **AUDITED}
         lent = {"holder": f"{town.letter}-deputy", "absent": f"{town.letter}-absent", "roles": ["town_office"]}
-        audit = {"auditors": [f"{town.letter}-auditor", "cell-auditor"], "object": town.text("资金审计")}
+        audit = {"auditors": [f"{town.letter}-auditor"], "object": town.text("资金审计")}
         mandate = await admin.post("/registry/v1/mandates", {**lent, **period, "reason": town.text("外出学习")})
         engagement = await admin.post("/registry/v1/engagements", {**audit, **period, "reason": town.text("年度计划")})
+        cells = {**audit, "auditors": ["cell-auditor"]}
+        await admin.post("/registry/v1/engagements", {**cells, **period, "reason": town.text("逐项检查")})
         await inspector.get(f"/registry/v1/households/{town.things['household_id']}")
         town.things |= {
             "mandate_id": mandate["id"],
