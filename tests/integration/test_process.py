@@ -30,10 +30,11 @@ from shared.settings import Settings
 from shared.watchdog import EXIT_STUCK
 from tests.servers import free_port, until
 from tests.servers.kafka import Kafka
+from tests.servers.oidc import AUDIENCE, OpenIdProvider
 from tests.servers.postgres import Postgres
 
 DAOHU = Path(sys.executable).with_name("daohu")
-START_S, STOP_S = 60.0, 30.0
+START_S, STOP_S, NOTICED_S = 60.0, 30.0, 5.0
 COUNTY = "610926000000"
 TOPIC = "daohu.registry.division"
 
@@ -144,6 +145,14 @@ def bare(own_postgres: Postgres, own_kafka: Kafka, tmp_path_factory: pytest.Temp
     return Deployment(home, environment, own_postgres, own_kafka)
 
 
+@pytest.fixture
+def openid() -> Iterator[OpenIdProvider]:
+    provider = OpenIdProvider()
+    provider.add("one", "EdDSA")
+    yield provider
+    provider.stop()
+
+
 @pytest.fixture(scope="module")
 def made(bare: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deployment:
     """The same with keys, tables and topics."""
@@ -216,6 +225,23 @@ def test_an_api_answers_requests_and_a_worker_only_for_its_health(made: Deployme
         assert worker.checks() == {"database": "ok", "worker": "ok", "kafka": "ok", "jobs": "ok"}
         assert _named_connections(made) == {"daohu-notify-api", "daohu-notify-worker"}
         assert (api.end(), worker.end()) == (0, 0)
+
+
+def test_a_process_trusts_the_countys_provider_until_somebody_is_revoked(
+    made: Deployment, openid: OpenIdProvider, tmp_path: Path
+) -> None:
+    """The way a cluster signs in: a description in a file, keys over HTTP, a list in the folder that all processes see."""
+    described = {"issuer": openid.url, "audience": AUDIENCE, "claims": {"roles": ["realm_access", "roles"]}}
+    (tmp_path / "issuers.yaml").write_text(json.dumps([described]))
+    token = openid.token("one", SystemClock().now(), realm_access={"roles": ["county_admin"]})
+    with made.running(
+        "--role", "api", DAOHU_OIDC_ISSUERS=str(tmp_path / "issuers.yaml"), DAOHU_LOCAL_ISSUER="false"
+    ) as api:
+        assert api.get("/notify/v1/prompts", token).status_code == 200
+        assert api.get("/notify/v1/prompts", made.token(Role.COUNTY_ADMIN)).json()["code"] == "token_issuer"
+        subprocess.run([DAOHU, "tokens", "revoke", "--subject", "li", "--home", made.home], check=True)
+        until(lambda: not api.get("/notify/v1/prompts", token).is_success, NOTICED_S, "the revoked token is refused")
+        assert api.get("/notify/v1/prompts", token).json()["code"] == "token_revoked"
 
 
 def _named_connections(made: Deployment) -> set[str]:
