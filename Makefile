@@ -26,6 +26,7 @@ lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/python -m shared.events check
 	@$(BIN)/daohu openapi --check docs/openapi.json
 	@$(BIN)/daohu roles table --check docs/roles.md
+	@$(BIN)/python -m services.personal_table check
 	@$(BIN)/python tests/lint_locks.py
 	@$(BIN)/python -m deploy.sbom check
 
@@ -37,6 +38,7 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 	@$(BIN)/python -m shared.events write
 	@$(BIN)/daohu openapi > docs/openapi.json
 	@$(BIN)/daohu roles table > docs/roles.md
+	@$(BIN)/python -m services.personal_table write
 
 bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (under 40 minutes; bench/README.md)
 	@$(BIN)/python -m bench
