@@ -6,7 +6,9 @@ from shared.append_only import ddl
 
 revision = "0002"
 down_revision = "0001"
-accepted = {"trigger-on-a-table-in-use": "it lets more through than the one it replaces: the code before finds nothing new in its way"}
+accepted = {
+    "trigger-on-a-table-in-use": "it lets more through than the one it replaces: the code before finds nothing new in its way"
+}
 
 BOUND = ("id", "member_id", "version", "recorded_at")
 
