@@ -28,7 +28,7 @@ from shared.limits import require_shape
 from shared.mandates import ACTING_FOR, stand_in
 from shared.problems import RESPONSES
 from shared.roles import Caller, Role
-from shared.seen.record import OVERSEERS, READING, overseen
+from shared.seen.record import READING, on_record, overseen
 from shared.work import NOBODY, Glance, Work
 
 MAX_PAGE, DEFAULT_PAGE = 500, 100
@@ -107,6 +107,7 @@ class Route(APIRoute):
         self.gate = gates[0]
         self.dependant.dependencies = [d for d in self.dependant.dependencies if d.call is not self.gate]
         self.works = _asks(self.dependant, _work)
+        self.on_record = on_record(path)
         self.takes = {parameter.alias for parameter in self.dependant.query_params} | _nested(self.dependant)
 
     async def ahead(self, request: Request, caller: Caller) -> None:
@@ -132,7 +133,7 @@ class Route(APIRoute):
             _require_no_nul(request.scope["path"])
             if request.scope["query_string"]:
                 self._require_known(request.query_params)
-            if not caller.roles.isdisjoint(OVERSEERS):
+            if not caller.roles.isdisjoint(self.on_record):
                 caller = await overseen(request, caller, f"{request.method} {self.path}")
             reads = request.method in READING
             if not reads:

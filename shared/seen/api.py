@@ -32,7 +32,7 @@ def router(name: str) -> Router:
         since: Annotated[date | None, Query(ge=FIRST_DAY, le=LAST_DAY)] = None,
         until: Annotated[date | None, Query(ge=FIRST_DAY, le=LAST_DAY, description="the last day, included")] = None,
     ) -> Page[LookOut]:
-        """Who looked at whom (查阅记录): what was read by auditors and discipline inspection, and all that was unmasked."""
+        """Who looked at whom (查阅记录): reading by auditors, inspectors and onlookers, and all that was unmasked."""
         rows = await store.page(
             work.tx,
             work.area,

@@ -1,4 +1,4 @@
-"""Puts the reading of who oversees others on record before it is answered: every query of an auditor and of discipline inspection."""
+"""Puts looks on record before they are answered: all reading of auditors and discipline inspection, and of onlookers single files."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +19,14 @@ from shared.seen.store import Look
 OVERSEERS = frozenset({Role.AUDITOR, Role.DISCIPLINE})
 """Whose every reading is on record. Discipline inspection needs no engagement: those it looks into would have to open it."""
 
+ONLOOKERS = frozenset(
+    {Role.COUNTY_ADMIN, Role.COUNTY_LEADER, Role.TOWN_CHIEF, Role.DEPARTMENT_CHIEF, Role.SUPERVISOR, Role.PRIVACY}
+)
+"""Who answers for others' work and keeps no files himself: what they read of one household is on record."""
+
+ONE_HOUSEHOLD = ("{household_id}", "{household_no}")
+"""In a path: its answer is about one household."""
+
 READING = ("GET", "HEAD")
 
 
@@ -32,6 +40,11 @@ class Whom:
 
 Finds = Callable[[AsyncConnection, Mapping[str, str], Area], Awaitable[Whom | None]]
 """What a service knows of the names in its addresses: (parameters of path and query, the caller's area) → whom they are about."""
+
+
+def on_record(path: str) -> frozenset[Role]:
+    """The roles whose reading of this route is put on record."""
+    return OVERSEERS | ONLOOKERS if any(name in path for name in ONE_HOUSEHOLD) else OVERSEERS
 
 
 async def nobody(_: AsyncConnection, __: Mapping[str, str], ___: Area) -> Whom | None:

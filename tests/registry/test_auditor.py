@@ -12,6 +12,7 @@ from shared.pii import TEST_PHONE_PREFIX
 from shared.roles import Role
 from shared.seen import store
 from shared.seen.domain import WITHHELD, kept, plain
+from shared.seen.record import ONLOOKERS
 from shared.tables import look
 from shared.testing import COUNTY, OTHER_VILLAGE, TOWN, VILLAGE
 
@@ -208,6 +209,22 @@ async def test_discipline_inspection_reads_without_an_engagement_and_on_record(s
     assert (await small.office.get(f"{HOMES}/{household.id}")).status_code == 200
     [seen] = await looks(small)
     assert (seen["actor"], seen["mandate"]) == ("gao", None)
+
+
+@pytest.mark.parametrize("role", sorted(ONLOOKERS - {Role.DEPARTMENT_CHIEF}))
+async def test_who_keeps_no_files_reads_a_households_on_record(small, role):
+    household, onlooker = await small.household(), small.live.as_(role, subject="gao")
+    for path in ("", "/history", "/as-of"):
+        assert (await onlooker.get(f"{HOMES}/{household.id}{path}")).status_code == 200
+    await onlooker.get(HOMES)
+    assert [(seen["actor"], seen["household"]) for seen in await looks(small)] == [("gao", str(household.id))] * 3
+
+
+async def test_who_works_with_the_files_is_not_on_record(small):
+    household = await small.household()
+    for client in (small.office, small.town, small.village(Role.VILLAGE_CLERK, "li")):
+        assert (await client.get(f"{HOMES}/{household.id}")).status_code == 200
+    assert await looks(small) == []
 
 
 async def test_looks_are_found_by_household_person_actor_and_day(registry):
