@@ -192,6 +192,7 @@ def test_the_document_says_what_the_routes_enforce() -> None:
     assert len(table) == len(ROWS)
 
 
+@pytest.mark.rule("XC-004")
 def test_every_role_has_its_name_in_the_countys_words() -> None:
     assert list(TITLES) == list(Role)
     assert all("\u4e00" <= letter <= "\u9fff" for title in TITLES.values() for letter in title.zh)
