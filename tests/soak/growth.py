@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared import retention
+from shared.tables import LOOKS_KEPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,8 @@ RULES: dict[str, Rule] = {
     "idempotency": Rule("retention.ANSWERS", retention.ANSWERS, "at"),
     "dead_letter": BY_PEOPLE,
     "audit": AUDIT,
+    "mandate": AUDIT,
+    "look": Rule("tables.LOOKS_KEPT", LOOKS_KEPT, "at"),
     "import_file": Rule("kept for ever: one row a file; the file itself goes after retention.FILES"),
     # registry
     "division": PEOPLE,
@@ -45,6 +48,8 @@ RULES: dict[str, Rule] = {
     "visit": FACTS,
     "case": FACTS,
     "case_act": AUDIT,
+    "mandate_given": AUDIT,
+    "mandate_ending": AUDIT,
     # funds
     "ledger_account": MONEY,
     "ledger_sum": Rule("one row a fund, kind of account and division"),
