@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 1
 
-.PHONY: demo test lint format contracts migration lock bench sbom mutants chaos soak clean
+.PHONY: demo test lint format contracts migration lock bench drill sbom mutants fuzz chaos soak clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Daohu needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -39,6 +39,9 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 	@$(BIN)/daohu openapi > docs/openapi.json
 	@$(BIN)/daohu roles table > docs/roles.md
 	@$(BIN)/python -m services.personal_table write
+
+drill: .venv/ready  ## backup, destroy, restore, verify, in both modes; prints how long it took (docs/backup.md)
+	@$(BIN)/python -m pytest -q -k drill tests/e2e/test_backup.py tests/integration/test_drill.py
 
 bench: .venv/ready  ## every figure beside its floor → bench/results.json and a table (under 40 minutes; bench/README.md)
 	@$(BIN)/python -m bench
