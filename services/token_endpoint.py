@@ -13,7 +13,8 @@ from fastapi.responses import Response
 
 from shared import accounts, keys
 from shared.clock import Clock
-from shared.errors import Malformed, Refusal, TooMany
+from shared.errors import Malformed, Refusal, TooMany, Unavailable
+from shared.keyfiles import KeyFileBroken, KeyFileExposed
 from shared.limits import Rate, address_of
 from shared.observability import log
 from shared.problems import problem
@@ -62,7 +63,12 @@ class TokenEndpoint:
         if wait := self._tries.take(address_of(request.scope), 1, time.monotonic()):
             raise TooMany("Too many sign-ins from your address. Wait as Retry-After says.", wait)
         name, secret = await _credentials(request)
-        account = accounts.listed(self._home / "keys" / accounts.FILE).get(name)
+        try:
+            account = accounts.listed(self._home / "keys" / accounts.FILE).get(name)
+            issuer = keys.issuer(self._home)
+        except (KeyFileBroken, KeyFileExposed, OSError) as error:
+            log("sign-in").error("accounts_unreadable", reason=str(error))
+            raise Unavailable("The accounts cannot be read here; the log says why.") from None
         async with self._turn:
             known = await asyncio.to_thread(accounts.recognise, account, secret)
         if not known or account is None:
@@ -70,7 +76,7 @@ class TokenEndpoint:
             answer = problem(ClientUnknown())
             answer.headers["www-authenticate"] = "Basic"
             return answer
-        token = keys.issuer(self._home).token(
+        token = issuer.token(
             accounts.PREFIX + name,
             account.roles,
             account.divisions,

@@ -7,7 +7,7 @@ A token carries subject, client, roles and divisions. Issuers: the local one (sh
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import jwt
 from jwt.types import Options
@@ -142,8 +142,6 @@ class Verifier:
 
     async def caller(self, token: str) -> Caller:
         """The caller a token speaks for. Waits only for keys that are not known yet. Raises TokenRefused, IssuerAway."""
-        if monotonic() >= self._look_at:
-            self.look()
         try:
             return self.verify(token)
         except UnknownKey as unknown:
@@ -153,6 +151,11 @@ class Verifier:
                 raise
         self.look()
         return self.verify(token)
+
+    def attend(self) -> None:
+        """Looks, when it was not done within LOOK_S. Every request does, a question after the health too: keys stay fresh."""
+        if monotonic() >= self._look_at:
+            self.look()
 
     def look(self) -> None:
         """Forgets all tokens when an issuer's keys or what is revoked has changed."""
@@ -242,8 +245,8 @@ def _instant(seconds: Any) -> datetime:
 
 def _caller(claims: dict[str, Any]) -> Caller:
     subject, client = claims["sub"], claims.get("client")
-    if not (isinstance(subject, str) and isinstance(client, str) and 0 < len(subject) <= MAX_NAME >= len(client) > 0):
-        raise TokenRefused("token_malformed", f"Subject and client are texts of 1 to {MAX_NAME} characters.")
+    if not (_is_name(subject) and _is_name(client)):
+        raise TokenRefused("token_malformed", f"Subject and client are texts of 1 to {MAX_NAME} printable characters.")
     if {subject, client} & NAMES_OF_OURS or FOR in subject or NUMBERS.search(f"{subject} {client}"):
         raise TokenRefused(
             "token_subject", "The subject is a name of the system's own, or holds a personal number: map another claim."
@@ -261,6 +264,10 @@ def _caller(claims: dict[str, Any]) -> Caller:
     return Caller(subject, client, frozenset(map(Role, roles)), tuple(divisions), Area.of(divisions))
 
 
+def _is_name(text: Any) -> TypeGuard[str]:
+    return isinstance(text, str) and 0 < len(text) <= MAX_NAME and text.isprintable()
+
+
 class TokenMiddleware:
     """Puts the Caller into `request.state.caller`; without one, `request.state.token_problem` says why (pure ASGI).
 
@@ -273,6 +280,7 @@ class TokenMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             state = scope.setdefault("state", {})
+            self.verifier.attend()
             try:
                 state["caller"] = await self.verifier.caller(_bearer(scope["headers"]))
             except Refusal as refused:

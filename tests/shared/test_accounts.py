@@ -127,6 +127,15 @@ class TestEndpoint:
         accounts.remove(path, "backend")
         assert (await ask(http, GRANT, headers=basic("backend", secret))).status_code == 401
 
+    @pytest.mark.parametrize("harm", ["broken", "exposed"])
+    async def test_accounts_that_cannot_be_read_are_a_503_that_quotes_nothing(self, http, path, secret, harm):
+        if harm == "broken":
+            path.write_text('{"backend": "' + secret)
+        else:
+            path.chmod(0o644)
+        answer = await ask(http, GRANT, headers=basic("backend", secret))
+        assert (answer.status_code, answer.json()["retryable"], secret in answer.text) == (503, True, False)
+
     @pytest.mark.parametrize(
         ("form", "headers", "error"),
         [

@@ -163,7 +163,18 @@ class TestVerify:
 
     @pytest.mark.parametrize(
         "changes",
-        [{"sub": ""}, {"sub": 5}, {"sub": "x" * 101}, {"exp": "soon"}, {"exp": 1e300}, {"iat": True}, {"client": 5}],
+        [
+            {"sub": ""},
+            {"sub": 5},
+            {"sub": "x" * 101},
+            {"sub": "a\nb"},
+            {"sub": "\ud800"},
+            {"exp": "soon"},
+            {"exp": 1e300},
+            {"iat": True},
+            {"client": 5},
+            {"client": "\0"},
+        ],
     )
     def test_a_claim_of_a_wrong_kind_is_malformed(self, issuer, verifier, changes):
         assert refusal(verifier, signed(issuer, **changes)) == "token_malformed"
@@ -366,8 +377,8 @@ class TestRevocation:
         token = good(issuer)
         await verifier.caller(token)
         revocation.revoke_subject(revoked, "li", now=NOW)
-        with pytest.raises(TokenRefused, match="revoked"):
-            await verifier.caller(token)
+        verifier.attend()
+        assert refusal(verifier, token) == "token_revoked"
 
     def test_a_token_issued_after_the_revocation_counts(self, issuer, verifier, revoked, clock):
         revocation.revoke_subject(revoked, "li", now=NOW)
