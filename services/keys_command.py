@@ -30,9 +30,9 @@ SETTLED_S = 120
 
 ASK_EVERY_S = 1.0
 
-What = Literal["data", "blind", "master", "issuer", "all"]
+What = Literal["data", "blind", "master", "issuer", "log", "all"]
 PARTS: tuple["Purpose", ...] = ("data", "blind")
-EACH = (*PARTS, "master", "issuer")
+EACH = (*PARTS, "master", "issuer", "log")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +94,16 @@ def status(
 
 @keys_app.command("rotate")
 def rotate(
-    what: Annotated[What, typer.Argument(help="data, blind, master, issuer, or all of them")],
+    what: Annotated[What, typer.Argument(help="data, blind, master, issuer, log, or all of them")],
     home: Home = HOME,
     wait: Annotated[bool, typer.Option(help="wait until nothing stands under the old key, and retire it")] = True,
     notice: Annotated[
         int, typer.Option(min=0, help="seconds until a new key is used; as long as you need to copy it")
     ] = NOTICE_S,
     settled: Annotated[int, typer.Option(min=0, help="seconds after which nobody works with the old key")] = SETTLED_S,
-    at_once: Annotated[bool, typer.Option("--at-once", help="issuer: tokens of the old key count no more")] = False,
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="issuer, log: what the old key signs from now on counts no more")
+    ] = False,
 ) -> None:
     """Make a new key; running processes notice, use it after NOTICE seconds, and their workers renew what stands under the old one.
 
@@ -200,6 +202,10 @@ def _follow(what: str, home: Path, notice: timedelta, *, at_once: bool) -> str:
             return f"{key.id}, used from {key.since.isoformat(timespec='seconds')}"
     if what == "master":
         return _file(home).follow_master()
+    if what == "log":
+        from services.funds.proofs.logkeys import rotate_log_key
+
+        return rotate_log_key(home, at_once=at_once).hex()
     from shared import keys
 
     return keys.rotate_issuer(home, clock_of(home).now(), at_once=at_once)

@@ -158,6 +158,13 @@ class Vault:
         except KeyLost:
             return None
 
+    def knows(self, sealed: str) -> bool:
+        """Whether the key of a sealed value is here."""
+        try:
+            return bool(self._cipher(sealed.partition(":")[0]))
+        except KeyError:
+            return False
+
     def blind(self, plain: str, *, kind: str) -> str:
         """A keyed blind index (64 hex digits): equal for equal values of a kind, in whatever width or case they were typed.
 

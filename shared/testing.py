@@ -22,6 +22,7 @@ from shared.events.base import Envelope, Event
 from shared.events.registry import MandateKind, MandateRecorded
 from shared.ids import new_id
 from shared.inbox import unseen
+from shared.keyring import EPOCH, RingFile
 from shared.local_bus import LocalBus
 from shared.roles import Role
 from shared.seen.record import Finds, nobody
@@ -80,6 +81,15 @@ class Running:
         )
         self._clients.append(http)
         return Client(http, self._keys)
+
+    def lose_data_key(self) -> str:
+        """From now on nobody can read what was sealed so far; answers the lost key's id."""
+        file = RingFile(self.service.settings.home / "keys" / "vault.json")
+        lost = file.read().data[-1].id
+        file.follow("data", since=EPOCH)
+        file.retire("data", [lost])
+        self.service.vault.refresh()
+        return lost
 
     def pass_days(self, days: int) -> None:
         self.clock.move_to(self.clock.now() + timedelta(days=days))

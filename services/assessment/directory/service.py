@@ -91,9 +91,9 @@ def seal_name(work: Work, cadre_no: str, name: str, *, version: int) -> Cadre:
     return Cadre(cadre_no, sealed, mask_name(name), version)
 
 
-def open_name(work: Work, cadre: Cadre) -> str:
-    """The name itself, to compare it with a file's."""
-    return work.vault.open(cadre.name_sealed, column=_COLUMN, row=cadre.cadre_no)
+def open_name(work: Work, cadre: Cadre) -> str | None:
+    """The name itself, to compare it with a file's; None when its key is lost."""
+    return work.vault.open_if_here(cadre.name_sealed, column=_COLUMN, row=cadre.cadre_no)
 
 
 async def _load(work: Work, cadre_no: str) -> Cadre:

@@ -118,8 +118,8 @@ def _same(work: Work, row: ValidRow, before: Mapping[str, RowMapping], blind: st
     old = before.get(row.values["household_no"])
     if old is None or old["card_blind"] not in forms([blind]) or old["bank"] != row.values["bank"]:
         return False
-    name = work.vault.open(old["account_name_sealed"], column="payee.account_name", row=old["id"])
-    return bool(name == row.values["account_name"])
+    name = work.vault.open_if_here(old["account_name_sealed"], column="payee.account_name", row=old["id"])
+    return name == row.values["account_name"] and work.vault.knows(old["card_sealed"])  # else it is entered anew
 
 
 def _sealed(work: Work, row: ValidRow, blind: str) -> dict[str, Any]:

@@ -104,7 +104,14 @@ _cards = select(
     payee.c.card_blind.label("old"),
 ).where(payee.c.card_sealed != "")
 
-_SAME = (payee.c.id, payee.c.household_no, payee.c.card_blind, payee.c.bank, payee.c.account_name_sealed)
+_SAME = (
+    payee.c.id,
+    payee.c.household_no,
+    payee.c.card_blind,
+    payee.c.bank,
+    payee.c.account_name_sealed,
+    payee.c.card_sealed,
+)
 
 
 def _of(area: Area, *columns: Any) -> Select[Any]:

@@ -224,6 +224,7 @@ def _out(work: Work, row: dict[str, Any]) -> NoticeOut:
 
 
 def _words(work: Work, row: dict[str, Any]) -> ObjectionWords:
-    text = work.vault.open(row["text_sealed"], column="objection.text", row=row["id"])
-    answer = row["answer_sealed"] and work.vault.open(row["answer_sealed"], column="objection.answer", row=row["id"])
+    words, sealed = work.vault.open_if_here, row["answer_sealed"]
+    text = words(row["text_sealed"], column="objection.text", row=row["id"])
+    answer = sealed and words(sealed, column="objection.answer", row=row["id"])
     return ObjectionWords.model_validate({**row, "text": text, "answer": answer})

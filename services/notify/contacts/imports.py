@@ -60,7 +60,7 @@ async def prepare(work: Work, sheets: Sequence[Checked | None]) -> Prepared:
 
     async def write() -> Tally:
         before = await store.phones_of(work.tx, _numbers(checked), work.area)
-        different = [row for row in checked.valid if not _same(row, before, indexes[row.number])]
+        different = [row for row in checked.valid if not _same(work, row, before, indexes[row.number])]
         await store.keep_phones(work.tx, [_sealed(work, row, indexes[row.number]) for row in different], at=work.now)
         changed = sum(row.values["cadre_no"] in before for row in different)
         return Tally(len(different) - changed, changed, len(checked.valid) - len(different))
@@ -109,9 +109,11 @@ def _language(row: ValidRow) -> str:
     return row.values["language"] or Language.ZH
 
 
-def _same(row: ValidRow, before: dict[str, Phone], index: str) -> bool:
+def _same(work: Work, row: ValidRow, before: dict[str, Phone], index: str) -> bool:
     old = before.get(row.values["cadre_no"])
-    return old is not None and old.phone_index in forms([index]) and old.language == _language(row)
+    if old is None or not work.vault.knows(old.phone_sealed):
+        return False  # a number whose key is lost is entered anew
+    return old.phone_index in forms([index]) and old.language == _language(row)
 
 
 def _sealed(work: Work, row: ValidRow, index: str) -> Phone:

@@ -50,9 +50,9 @@ def seal_phone(work: Work, cadre_no: str, phone: str, *, index: str, language: s
     return Phone(cadre_no, sealed, index, mask_phone(phone), language)
 
 
-def open_phone(work: Work, phone: Phone) -> str:
-    """The number itself, for the gateway only."""
-    return work.vault.open(phone.phone_sealed, column=_COLUMN, row=phone.cadre_no)
+def open_phone(work: Work, phone: Phone) -> str | None:
+    """The number itself, for the gateway only; None when its key is lost."""
+    return work.vault.open_if_here(phone.phone_sealed, column=_COLUMN, row=phone.cadre_no)
 
 
 async def list_recipients(work: Work, page: PageQuery) -> Page[RecipientOut]:

@@ -41,16 +41,16 @@ async def claim(work: Work, *, lease: timedelta, limit: int) -> list[tuple[Promp
     claimed: list[tuple[Prompt, Message]] = []
     for prompt in prompts:
         contact = known.get(prompt.cadre_no, NOWHERE)
+        phone = contacts.open_phone(work, phones[prompt.cadre_no]) if contact.has_phone else None
         standing = domain.readiness(
-            in_post=True, opted_out=contact.opted_out, has_phone=contact.has_phone, has_text=bool(prompt.text)
+            in_post=True, opted_out=contact.opted_out, has_phone=phone is not None, has_text=bool(prompt.text)
         )
-        if standing.state is not State.PLANNED:
+        if standing.state is not State.PLANNED or phone is None:
             await store.move(work.tx, prompt, standing)
             continue
         await store.move(work.tx, prompt, Standing(State.SENDING), attempt=prompt.attempt + 1, lease_until=now + lease)
         mine = await store.find(work.tx, prompt.id, EVERYWHERE)
         assert mine is not None
-        phone = contacts.open_phone(work, phones[prompt.cadre_no])
         claimed.append((mine, Message(id=mine.message_id, phone=phone, text=mine.text)))
     return claimed
 

@@ -16,7 +16,8 @@ async def show(work: Work, cadre_no: str, page: PageQuery) -> Page[MessageOut]:
     if phone is None:
         raise NotFound("There is no phone of this cadre in your area.")
     after = decode_cursor(page.after, int)[0] if page.after else 0
-    indexes = forms([work.vault.blind(open_phone(work, phone), kind=PHONE)])
+    number = open_phone(work, phone)
+    indexes = forms([work.vault.blind(number, kind=PHONE)]) if number else {phone.phone_index: ""}
     rows = await store.of_phone(work.tx, indexes, after=after, limit=page.limit + 1)
     shown, following = page_of(rows, page.limit, lambda row: encode_cursor(row[0]))
     items = [MessageOut(text=text, parts=parts, received_at=at) for _, text, parts, at in shown]

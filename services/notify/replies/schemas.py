@@ -56,7 +56,7 @@ class ReportTaken(BaseModel):
 class ReportOut(ReportTaken):
     """A report as the office reads it."""
 
-    text: str
+    text: str | None = Field(description="null: sealed under a key that is lost")
 
 
 class InboundRow(BaseModel):
@@ -67,5 +67,5 @@ class InboundRow(BaseModel):
     sender_masked: str
     cadre_no: str | None
     week: str | None
-    text: str
+    text: str | None = Field(description="null: sealed under a key that is lost")
     received_at: datetime

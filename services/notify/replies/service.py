@@ -113,7 +113,7 @@ async def list_inbound(work: Work, page: PageQuery, *, kind: InboundKind | None,
     shown, following = page_of(rows, page.limit, lambda row: encode_cursor(row["client"], row["message_ref"]))
     items = [
         InboundRow.model_validate(
-            {**row, "text": work.vault.open(row["text_sealed"], column="inbound_message.text", row=row["id"])},
+            {**row, "text": work.vault.open_if_here(row["text_sealed"], column="inbound_message.text", row=row["id"])},
             extra="ignore",
         )
         for row in shown
@@ -207,5 +207,5 @@ def _phone(sender: str) -> str:
 
 
 def _report_out(work: Work, row: dict[str, Any]) -> ReportOut:
-    text = work.vault.open(row["text_sealed"], column="report.text", row=row["id"])
+    text = work.vault.open_if_here(row["text_sealed"], column="report.text", row=row["id"])
     return ReportOut.model_validate({**row, "text": text}, extra="ignore")
