@@ -78,6 +78,8 @@ async def take(home: Path, to: Path, key: bytes, *, with_keys: bool = False) -> 
     target = _target(to, taken_at)
     with _alone(home), _staging(home) as staging:
         settings = Settings(home=home)
+        if missing := keys.missing(settings):
+            raise BackupRefused(f"There is no {', '.join(missing)}: is this the home of the deployment?")
         id = new_id()
         given = {
             "id": id,

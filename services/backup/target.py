@@ -23,6 +23,9 @@ from shared.migrate import RESTORING as MARK
 from shared.settings import Settings
 from shared.topics import all_topics
 
+PLACING = "placing"
+"""In the folder `restoring`, from when the first file is put in its place: only then are files that lie there the restore's own."""
+
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a file."""
 
@@ -78,7 +81,7 @@ class Files:
         return f"sqlite:///{(self._staging / 'funds.db').absolute()}"
 
     async def require_empty(self, id: str) -> None:
-        if self._staging.exists():  # a restore died here, and nobody has used the home since
+        if (self._staging / PLACING).exists():  # a restore died here, and nobody has used the home since
             for path in self._files.values():
                 for each in (path, *(path.with_name(path.name + end) for end in BESIDE)):
                     each.unlink(missing_ok=True)
@@ -107,6 +110,7 @@ class Files:
 
     async def finish(self, staging: Path) -> None:
         moved: list[Path] = []
+        (staging / PLACING).touch()
         try:
             for name, path in self._files.items():
                 (staging / f"{name}.db").replace(path)

@@ -19,7 +19,7 @@ from services.backup.archive import ArchiveRefused
 from services.backup.manifest import fingerprint
 from services.backup.restore import Asked, RestoreRefused, Wrong, restore
 from services.backup.take import BackupRefused, take
-from services.backup.target import NotEmpty
+from services.backup.target import PLACING, NotEmpty
 from services.embedded import RESTORING, HomeInUse, lock
 from shared.local_bus import LocalBus
 from shared.topics import all_topics
@@ -159,6 +159,7 @@ async def test_no_private_key_is_in_an_archive_unless_asked_for(house: Path) -> 
 async def test_a_house_runs_on_no_half_restore_and_the_next_one_begins_anew(backup: Path, home: Path) -> None:
     """As a kill -9 leaves it, between the first file in its place and the last."""
     (home / RESTORING).mkdir()
+    (home / RESTORING / PLACING).touch()
     shutil.copy(backup, home / RESTORING / "notify.db")
     (home / "registry.db").write_bytes(b"half")
     with pytest.raises(HomeInUse, match="did not end"):
@@ -166,6 +167,13 @@ async def test_a_house_runs_on_no_half_restore_and_the_next_one_begins_anew(back
     await restore(home, backup, KEY, Asked())
     assert noted(home) == ["before"]
     lock(home).close()
+
+
+async def test_a_folder_of_that_name_makes_no_house_a_half_one(backup: Path, house: Path) -> None:
+    (house / RESTORING).mkdir()
+    with pytest.raises(NotEmpty):
+        await restore(house, backup, KEY, Asked())
+    assert noted(house) == ["before"]
 
 
 async def test_rows_that_are_not_those_of_the_manifest_are_not_served(backup: Path, home: Path) -> None:
@@ -190,11 +198,13 @@ async def test_a_backup_is_never_written_over_another(house: Path, backup: Path)
     assert backup.read_bytes() == before
 
 
-async def test_there_is_no_backup_of_nothing(tmp_path: Path) -> None:
-    (tmp_path / "home" / "keys").mkdir(parents=True)
-    with pytest.raises(BackupRefused, match="no house"):
-        await take(tmp_path / "home", tmp_path / "b.backup", KEY)
-    assert not (tmp_path / "b.backup").exists()
+@pytest.mark.parametrize(("lost", "why"), [("funds.db", "no house"), ("keys/vault.json", "is this the home")])
+async def test_there_is_no_backup_of_half_a_house(house: Path, lost: str, why: str) -> None:
+    (house / lost).unlink()
+    with pytest.raises(BackupRefused, match=why):
+        await take(house, house.parent / "b.backup", KEY)
+    assert os.listdir(house.parent) == ["house"]
+    assert not (house / lost).exists()
 
 
 @pytest.fixture
