@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from services.connections import Connections
 from services.serving import config, listen
 from shared.settings import Settings
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PATIENCE_S = 5.0
 
@@ -81,8 +84,8 @@ class Door:
         await self.connections.sweep()
 
 
-@pytest.fixture
-async def door() -> AsyncIterator[Door]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house() -> AsyncIterator[Door]:
     app, bound = App(), listen("127.0.0.1", 0)
     settings = Doors(**NARROW)
     made = config(app, settings, lifespan="off", timeout_graceful_shutdown=1)
@@ -97,6 +100,12 @@ async def door() -> AsyncIterator[Door]:
     yield Door(bound.getsockname()[1], app, connections)
     server.should_exit = True
     await serving
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def door(house: Door) -> Door:
+    house.app.asked.clear()
+    return house
 
 
 def get(path: str = "/", *headers: str, end: str = "\r\n") -> bytes:
@@ -169,14 +178,16 @@ async def test_so_many_connections_of_an_address_are_taken_and_no_more(door):
         writer.close()
     await asyncio.sleep(0.05)
     assert status(await door.answer(get())) == 200
+    await asyncio.sleep(0.05)
     assert (door.connections.open, dict(door.connections._of_address)) == (set(), {})
 
 
 async def test_so_many_connections_of_all_are_taken_and_no_more(door):
     held = [await door.opened() for _ in range(3)]
     await asyncio.sleep(0.05)
-    object.__setattr__(door.connections, "settings", Doors(**{**NARROW, "max_connections": 3}))
+    door.connections.settings = Doors(**{**NARROW, "max_connections": 3})
     assert status(await door.answer(get())) == 503
+    door.connections.settings = Doors(**NARROW)
     for _, writer in held:
         writer.close()
 
