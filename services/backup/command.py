@@ -61,6 +61,10 @@ def restore(
         Path | None,
         typer.Option(help="the log's verifier keys, one a line: checkpoints are then held against their signatures"),
     ] = None,
+    witness_key: Annotated[
+        Path | None,
+        typer.Option(help="the witness's verifier key: each --witness checkpoint must carry its signature too"),
+    ] = None,
     accept_loss: Annotated[
         str, typer.Option(help="why entries that were witnessed may be missing; it is kept in the audit, with --actor")
     ] = "",
@@ -85,8 +89,10 @@ def restore(
     with _refusals():
         secret = archive.key_at(key or home / "keys" / "backup.key", make=False)
         try:
-            keys = read_keys(log_key.read_text(encoding="utf-8")) if log_key is not None else []
-            asked = restoring.Asked(witness or (), keys, accept_loss, actor, without_keys)
+            of_log, of_witness = (
+                read_keys(path.read_text(encoding="utf-8")) if path else [] for path in (log_key, witness_key)
+            )
+            asked = restoring.Asked(witness or (), of_log, of_witness, accept_loss, actor, without_keys)
             done = asyncio.run(restoring.restore(home, source, secret, asked))
         except BadNote as error:
             raise fail(f"A checkpoint cannot be read: {error}") from None

@@ -60,6 +60,7 @@ class Asked:
 
     witness: Sequence[Path] = ()
     log_keys: Sequence[VerifierKey] = ()
+    witness_keys: Sequence[VerifierKey] = ()
     accept_loss: str = ""
     actor: str = ""
     without_keys: bool = False
@@ -72,7 +73,7 @@ async def restore(home: Path, source: Path, key: bytes, asked: Asked) -> Restore
     """
     began = time.monotonic()
     urls = urls_of(home)
-    kept_outside = witnessed.read(asked.witness, asked.log_keys)
+    kept_outside = witnessed.read(asked.witness, asked.log_keys, asked.witness_keys)
     with lock(home, whole=False):
         place = target.of(home, urls)
         await place.require_empty(str(archive.head_of(source)["id"]))

@@ -5,7 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.backup.manifest import Book
-from services.funds.proofs.notes import BadNote, Checkpoint, VerifierKey, open_checkpoint, read_unsigned
+from services.funds.proofs.kept import MAX_CHECKPOINTS
+from services.funds.proofs.notes import (
+    BadNote,
+    Checkpoint,
+    VerifierKey,
+    open_checkpoint,
+    read_unsigned,
+    require_witness,
+)
+
+CHECKPOINTS = "checkpoints"
+"""A folder of that name holds the checkpoints of a book, in the order of their sizes (services/funds/proofs/witness.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +38,35 @@ def book_of(checkpoint: Checkpoint) -> str:
     return checkpoint.origin.rpartition("/")[2]
 
 
-def read(paths: Iterable[Path], keys: Sequence[VerifierKey]) -> list[tuple[Checkpoint, str]]:
-    """Every checkpoint in the files, and in the files of the folders, with its note. Without keys signatures are not checked.
+def read(
+    paths: Iterable[Path], keys: Sequence[VerifierKey], witnesses: Sequence[VerifierKey] = ()
+) -> list[tuple[Checkpoint, str]]:
+    """The checkpoints in files, and in folders as `daohu witness` keeps them, each with its note.
 
-    Raises BadNote, naming the file, for anything that is no checkpoint; OSError.
+    Without keys signatures are not checked; with `witnesses` each must carry the signature of one of them. Raises BadNote, naming
+    the file, for anything that is no checkpoint; OSError.
     """
     found: list[tuple[Checkpoint, str]] = []
-    for path in paths:
-        for file in sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]:
-            note = file.read_bytes().decode(errors="replace")
-            try:
-                found.append((open_checkpoint(note, keys) if keys else read_unsigned(note), note))
-            except BadNote as error:
-                raise BadNote(f"{file}: {error}") from None
+    for file in (file for path in paths for file in _files(path)):
+        note = file.read_bytes().decode(errors="replace")
+        try:
+            found.append((open_checkpoint(note, keys) if keys else read_unsigned(note), note))
+            if witnesses:
+                require_witness(note, witnesses)
+        except BadNote as error:
+            raise BadNote(f"{file}: {error}") from None
     return found
+
+
+def _files(path: Path) -> list[Path]:
+    """Of a folder: the newest checkpoints of each book. Raises BadNote when it holds none."""
+    if not path.is_dir():
+        return [path]
+    books = [folder for folder in sorted(path.rglob(CHECKPOINTS)) if folder.is_dir()]
+    files = [file for book in books or [path] for file in sorted(book.glob("*.txt"))[-MAX_CHECKPOINTS:]]
+    if not files:
+        raise BadNote(f"{path}: there is no checkpoint in this folder")
+    return files
 
 
 def losses(witnessed: Iterable[Checkpoint], books: Mapping[str, Book]) -> list[Loss]:

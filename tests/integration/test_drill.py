@@ -14,12 +14,16 @@ from typing import Any
 import psycopg
 import pytest
 
+from demo import cast
 from services.catalogue import NAMES, part
+from services.doctor.examination import examine
+from services.doctor.findings import Finding, State, worst
+from shared.ids import new_id
 from shared.kafka import KafkaBus
 from shared.service import Service
 from shared.topics import group_of
 from tests.integration.cluster import BASE, DAOHU, Cluster
-from tests.integration.load import VILLAGE, Load, settle
+from tests.integration.load import VILLAGE, Client, Load, a_fund, known_divisions, settle
 from tests.servers.kafka import Kafka
 
 SETTLED_S = 60.0
@@ -71,23 +75,47 @@ def back_up(twins: Cluster, to: Path) -> str:
     return made.stdout
 
 
-def test_drill_on_postgresql_and_kafka(
-    twins: Cluster, ground: Ground, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    load = Load(twins, "drill")
-    with load.at_work():
-        load.go_on()
+def something_to_lose(twins: Cluster) -> None:
+    """A fund that money was received in; all is published, heard and sealed."""
+    desk = Client(twins, f"drill-{new_id()}")
+    known_divisions(desk, twins)
+    fund = desk.done(cast.FINANCE, "POST", "/funds/v1/sources", act="fund", body=a_fund(str(new_id())[-12:])).json()[
+        "id"
+    ]
+    receipt = {"amount_fen": 100, "received_on": "2016-10-31", "voucher_no": "1"}
+    desk.done(cast.FINANCE, "POST", f"/funds/v1/sources/{fund}/receipts", act="receipt", body=receipt)
+    desk.close()
     settle(twins)
-    before, began = twins.command("dump").stdout, time.monotonic()
-    backup = tmp_path / "quiet.backup"
+
+
+def examined(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> list[Finding]:
+    """What the doctor says of the servers; that its clock is moved by hand and that no backup was made there is as it is."""
+    with monkeypatch.context() as patched:
+        for name, value in ground.env.items():
+            patched.setenv(name, value)
+        found = asyncio.run(examine(ground.home))
+    return [finding for finding in found if finding.check not in ("clock", "backup", "disk")]
+
+
+def test_drill_on_postgresql_and_kafka(
+    twins: Cluster,
+    ground: Ground,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    something_to_lose(twins)
+    backup, began = tmp_path / "quiet.backup", time.monotonic()
     back_up(twins, backup)
     made = time.monotonic()
-    assert twins.command("dump").stdout == before != ""
+    before = twins.command("dump").stdout
+    assert worst(examined(ground, monkeypatch)) == State.FAIL  # neither tables nor topics
     started = time.monotonic()
     restored = ground.daohu("restore", backup, "--key", tmp_path / "backup.key")
     took = time.monotonic() - started
     assert restored.returncode == 0, restored.stderr
-    assert ground.daohu("dump").stdout == before
+    assert ground.daohu("dump").stdout == before != ""
+    assert worst(examined(ground, monkeypatch)) == State.OK
     assert "registry 0 · funds 0 · assessment 0 · notify 0" in restored.stdout  # everybody had taken everything
     again = ground.daohu("restore", backup, "--key", tmp_path / "backup.key")
     assert again.returncode == 1
