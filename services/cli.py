@@ -19,6 +19,7 @@ from services.backup.command import backup, restore
 from services.doctor.command import doctor
 from services.events_command import events_app, replay
 from services.funds.proofs.command import verify
+from services.funds.proofs.witness_command import witness_app
 from services.keys_command import keys_app
 from services.sign_in_command import accounts_app, token, tokens_app
 from services.terminal import HOME, Home, databases_in_hand, err, fail, out
@@ -32,6 +33,7 @@ app.add_typer(policies_app, name="policies")
 app.add_typer(keys_app, name="keys")
 app.add_typer(roles_app, name="roles")
 app.add_typer(events_app, name="events")
+app.add_typer(witness_app, name="witness")
 app.add_typer(tokens_app, name="tokens")
 app.add_typer(accounts_app, name="accounts")
 app.command()(token)

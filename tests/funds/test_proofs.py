@@ -161,6 +161,7 @@ async def test_only_those_who_check_and_only_in_their_area(tmp_path, database_ur
             "/log-key",
             "/bundles?seq=1",
             "/consistency?from=1&to=2",
+            "/leaves?after=1&to=2",
         )
         for path in paths:
             assert (await it.live.as_(Role.TOWN_CHIEF).get(f"/funds/v1{path}")).status_code == 403, path

@@ -7,15 +7,16 @@ from fastapi import Query, Request, Response
 from services.funds.ledger.api import CHECKERS, CHECKING, MAX_SEQ, BookQuery, Seq
 from services.funds.proofs import logkeys, service
 from services.funds.proofs.bundle import MAX_ENTRIES
-from services.funds.proofs.schemas import ConsistencyOut
+from services.funds.proofs.schemas import ConsistencyOut, LeavesOut
 from shared.http import Reach, Router, WorkDep, allow
+from shared.roles import Role
 
 router = Router(prefix="/funds/v1", tags=["proofs"])
 
 TEXT = "text/plain; charset=utf-8"
 
-OF_THE_LOG = allow(*CHECKING, reach=Reach.COUNTY)
-"""The log is one for the county: its size, hashes and keys tell nothing of what its entries say."""
+OF_THE_LOG = allow(*CHECKING, Role.BACKEND, reach=Reach.COUNTY)
+"""The log is one for the county: its size, hashes and keys tell nothing of what its entries say. A witness is a program."""
 
 
 @router.get("/checkpoints/latest", dependencies=[OF_THE_LOG], response_class=Response)
@@ -46,6 +47,17 @@ async def show_consistency(
 ) -> ConsistencyOut:
     """That the log of `to` entries (一致性证明) continues the log of `from` entries."""
     return await service.prove_consistency(work, old, new, book=book)
+
+
+@router.get("/leaves", dependencies=[OF_THE_LOG])
+async def show_leaves(
+    work: WorkDep,
+    after: Annotated[int, Query(ge=0, le=MAX_SEQ)],
+    to: Annotated[int, Query(ge=1, le=MAX_SEQ)],
+    book: BookQuery = None,
+) -> LeavesOut:
+    """The leaf hashes of a stretch of the log (叶哈希), for a witness who keeps them: one says which entry was changed."""
+    return await service.show_leaves(work, after, to, book=book)
 
 
 @router.get("/bundles", dependencies=[CHECKERS], response_class=Response)

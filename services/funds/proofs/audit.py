@@ -17,15 +17,13 @@ from services.funds.ledger import domain
 from services.funds.ledger.domain import MAY_OVERDRAW, AccountKey
 from services.funds.proofs import acts, merkle
 from services.funds.proofs.books import PAGE_LEVEL, Source, open_source, raw
-from services.funds.proofs.kept import Kept
+from services.funds.proofs.kept import LEAF_BYTES, Kept
 from services.funds.proofs.notes import BadNote, Checkpoint, VerifierKey, open_checkpoint
 from services.funds.proofs.stretch import MAX_PROBLEMS, PAGE, Bound, Stretch, check_stretch
 from services.funds.proofs.verify import Report
 
 OWN_PROCESS = 64 * PAGE
 """So many entries are worth a process of their own."""
-
-LEAF_BYTES = 32
 
 _BELOW_ALL = -(2**63)
 

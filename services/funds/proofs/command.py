@@ -21,7 +21,14 @@ def verify(
         str | None, typer.Option(help="check a whole ledger: an SQLite file or a postgresql:// address")
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="with --database: a checkpoint that was kept outside it")
+        list[Path] | None,
+        typer.Option(
+            help="with --database: a checkpoint that was kept outside it, or a witness's folder of the book; may be repeated"
+        ),
+    ] = None,
+    witness: Annotated[
+        Path | None,
+        typer.Option(help="verifier keys of witnesses: one of them must have signed the newest checkpoint too"),
     ] = None,
     log_only: Annotated[
         bool, typer.Option("--log-only", help="with --database: chain and tree alone, neither columns nor balances")
@@ -31,18 +38,25 @@ def verify(
 
     Ends with 0 when all is right, 1 when something was changed (and says which entry), 2 when entries are missing at the end.
 
-    Examples: `daohu verify bundle.zip --key funds.vkey` · `daohu verify --database funds.db --checkpoint witnessed.txt`
+    Examples: `daohu verify bundle.zip --key funds.vkey` · `daohu verify --database funds.db --key funds.vkey --checkpoint /srv/witness/610926 --witness witness.vkey`
     """
     if (bundle is None) == (database is None):
         raise typer.BadParameter("Give a bundle, or --database with --checkpoint.")
     if bundle is not None and key is None:
         raise typer.BadParameter("A bundle is checked with the log's key: --key funds.vkey")
-    if database is not None and checkpoint is None:
+    if database is not None and not checkpoint:
         raise typer.BadParameter("A database is checked against a checkpoint: --checkpoint witnessed.txt")
-    raise typer.Exit(_run(bundle, key, database, checkpoint, log_only))
+    raise typer.Exit(_run(bundle, key, database, checkpoint or [], witness, log_only))
 
 
-def _run(bundle: Path | None, key: Path | None, database: str | None, checkpoint: Path | None, log_only: bool) -> int:
+def _run(
+    bundle: Path | None,
+    key: Path | None,
+    database: str | None,
+    checkpoints: list[Path],
+    witness: Path | None,
+    log_only: bool,
+) -> int:
     import asyncio
 
     from services.funds.proofs.notes import read_keys
@@ -50,15 +64,18 @@ def _run(bundle: Path | None, key: Path | None, database: str | None, checkpoint
 
     try:
         keys = read_keys(key.read_text(encoding="utf-8")) if key is not None else []
+        witnesses = read_keys(witness.read_text(encoding="utf-8")) if witness is not None else []
         if bundle is not None:
-            report = verify_bundle(bundle, keys)
+            report = verify_bundle(bundle, keys, witnesses)
         else:
+            from services.funds.proofs import kept
             from services.funds.proofs.audit import verify_database
 
             assert database is not None
-            assert checkpoint is not None
-            note = checkpoint.read_bytes().decode()
-            report = asyncio.run(verify_database(database, note, keys, log_only=log_only))
+            notes, leaves = kept.read(checkpoints)
+            report = asyncio.run(
+                verify_database(database, notes, keys, witnesses=witnesses, leaves=leaves, log_only=log_only)
+            )
     except Exception as error:  # whatever it is, nothing was proven
         typer.echo(f"cannot be checked: {error}", err=True)
         return WRONG

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from services.funds.proofs.notes import (
     BadNote,
@@ -11,6 +12,11 @@ from services.funds.proofs.notes import (
     read_unsigned,
     require_witness,
 )
+
+LEAVES = "leaves"
+LEAF_BYTES = 32
+MAX_CHECKPOINTS = 10_000
+"""Of a witness's folder, the newest are held against a database; older ones lie under them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,3 +48,17 @@ class Kept:
                     f"there are two checkpoints of {checkpoint.size} entries with two roots: the log was forked"
                 )
         return cls(newest, roots)
+
+
+def read(paths: Sequence[Path]) -> tuple[list[str], bytes]:
+    """The notes of checkpoint files, and of the folder a witness keeps of a book, with the leaves in it. Raises OSError."""
+    notes: list[str] = []
+    leaves = b""
+    for path in paths:
+        if not path.is_dir():
+            notes.append(path.read_bytes().decode())
+            continue
+        for file in sorted((path / "checkpoints").glob("*.txt"))[-MAX_CHECKPOINTS:]:
+            notes.append(file.read_bytes().decode())
+        leaves = (path / LEAVES).read_bytes()
+    return notes, leaves

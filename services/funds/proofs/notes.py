@@ -209,7 +209,12 @@ class Checkpoint:
 
 def read_unsigned(note: str) -> Checkpoint:
     """The checkpoint of a note whose signature is not checked: for one kept as a witness, when no key is given."""
-    return Checkpoint.read(note.rpartition("\n\n")[0] + "\n")
+    return Checkpoint.read(text_of(note))
+
+
+def text_of(note: str) -> str:
+    """What a note says, without its signatures; nothing is checked."""
+    return note.rpartition("\n\n")[0] + "\n"
 
 
 def open_checkpoint(note: str, keys: Iterable[VerifierKey]) -> Checkpoint:

@@ -11,3 +11,11 @@ class ConsistencyOut(BaseModel):
     old_root: str = Field(description="base64")
     new_root: str = Field(description="base64")
     hashes: list[str] = Field(description="base64, one a node")
+
+
+class LeavesOut(BaseModel):
+    """The leaf hashes of the entries over `after` up to `to` (RFC 9162, 2.1.1), for a witness."""
+
+    after: int
+    to: int
+    hashes: list[str] = Field(description="base64, one an entry")

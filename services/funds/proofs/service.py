@@ -9,12 +9,16 @@ from services.funds.ledger import store as ledger
 from services.funds.ledger.service import book_meant
 from services.funds.proofs import bundle, merkle, sequencer, store
 from services.funds.proofs.notes import Proof, VerifierKey, read_unsigned
-from services.funds.proofs.schemas import ConsistencyOut
+from services.funds.proofs.schemas import ConsistencyOut, LeavesOut
 from shared.errors import FieldError, Malformed, NotFound, Refusal, TooLarge
 from shared.work import Work
 
 MAX_BODY_BYTES = bundle.MAX_BUNDLE_BYTES // 2
 """Bodies of the entries of one bundle: the other half is room for their proofs and the frame."""
+
+
+MAX_LEAVES = 5_000
+"""Leaf hashes of one answer."""
 
 
 class NotSealedYet(Refusal):
@@ -68,6 +72,19 @@ async def prove_consistency(work: Work, old: int, new: int, *, book: str | None)
         new_root=base64.b64encode(new_root).decode(),
         hashes=hashes,
     )
+
+
+async def show_leaves(work: Work, after: int, to: int, *, book: str | None) -> LeavesOut:
+    """The hashes of a stretch of the log's leaves."""
+    code = await book_meant(work, book)
+    size, _ = await _sealed(work, code)
+    if not after < to <= min(size, after + MAX_LEAVES):
+        raise Malformed(
+            f"Ask with after < to ≤ {size}, for at most {MAX_LEAVES} leaves.",
+            errors=[FieldError("to", "out_of_range", f"The log has {size} entries.")],
+        )
+    hashes = await store.leaves(work.tx, code, after, to)
+    return LeavesOut(after=after, to=to, hashes=[base64.b64encode(hash).decode() for hash in hashes])
 
 
 async def bundle_of(work: Work, seqs: Sequence[int], *, book: str | None) -> bytes:

@@ -61,6 +61,14 @@ async def find_nodes(tx: AsyncConnection, book: str, nodes: Sequence[Node]) -> d
     return found
 
 
+async def leaves(tx: AsyncConnection, book: str, after: int, upto: int) -> list[bytes]:
+    """The leaf hashes of the entries over `after` up to `upto`, in order."""
+    query = select(log_node.c.hash).where(
+        log_node.c.book == book, log_node.c.level == 0, log_node.c.place >= after, log_node.c.place < upto
+    )
+    return [bytes(hash) for hash in (await tx.execute(query.order_by(log_node.c.place))).scalars()]
+
+
 async def add_checkpoint(
     tx: AsyncConnection,
     book: str,

@@ -256,6 +256,7 @@ FUNDS = {
     "GET /funds/v1/log-key": (Ask(log=THE_LOG),),
     "GET /funds/v1/proofs/{seq}": (Ask(log=THE_LOG),),
     "GET /funds/v1/consistency": (Ask("from=1&to=2", log=THE_LOG),),
+    "GET /funds/v1/leaves": (Ask("after=1&to=2", log=THE_LOG),),
     "GET /funds/v1/bundles": (Ask("seq={seq}", log=THE_LOG),),
 }  # fmt: skip
 

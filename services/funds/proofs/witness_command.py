@@ -1,0 +1,172 @@
+"""`daohu witness`: the witness's own process, on a machine of its own, with its own key and its own folder."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shared.clock import SystemClock
+
+if TYPE_CHECKING:
+    import httpx
+    from cryptography.x509 import Certificate
+
+    from services.funds.proofs.witness import Witness
+
+witness_app = typer.Typer(
+    no_args_is_help=True, help="A witness (见证) of the funds log: signs what continues, keeps it, refuses the rest."
+)
+
+EVERY_S = 60.0
+STAMP_EVERY_S = 3_600.0
+TIMEOUT_S = 30.0
+KEY, VKEY = "witness.key", "witness.vkey"
+
+Folder = Annotated[Path, typer.Argument(help="the witness's own folder, out of reach of those it watches")]
+
+
+@witness_app.command()
+def init(folder: Folder, name: Annotated[str, typer.Option(help="who it is, e.g. audit.ankang.example/daohu")]) -> None:
+    """Make the witness's key (见证密钥) and print its verifier key, for all who will check.
+
+    Example: `daohu witness init /srv/witness --name audit.ankang.example/daohu`
+    """
+    from services.funds.proofs.notes import COSIGNATURE, BadNote, Signer, VerifierKey
+
+    try:
+        verifier = VerifierKey.read(str(Signer.at(folder / KEY).verifier(name, COSIGNATURE)))
+        if (folder / VKEY).exists() and (folder / VKEY).read_text() != f"{verifier}\n":
+            raise BadNote(f"{folder} is the folder of another witness: {(folder / VKEY).read_text().strip()}")
+    except BadNote as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    (folder / VKEY).write_text(f"{verifier}\n")
+    typer.echo(verifier)
+
+
+@witness_app.command()
+def run(
+    folder: Folder,
+    url: Annotated[str, typer.Option(help="where Daohu answers, e.g. https://daohu.pingli.example")],
+    key: Annotated[
+        Path, typer.Option(help="the log's verifier keys, one a line: got once, by hand; read anew each round")
+    ],
+    token_file: Annotated[
+        Path, typer.Option(help="holds a bearer token of a program (role backend); read anew each round")
+    ],
+    every: Annotated[float, typer.Option(min=1, help="seconds between two looks")] = EVERY_S,
+    once: Annotated[bool, typer.Option("--once", help="look once; exit 1 when anything was refused")] = False,
+    tsa: Annotated[str | None, typer.Option(help="a time-stamp authority (RFC 3161)")] = None,
+    tsa_root: Annotated[Path | None, typer.Option(help="its root certificates (PEM)")] = None,
+    stamp_every: Annotated[float, typer.Option(min=1, help="seconds between two stamps of a book")] = STAMP_EVERY_S,
+) -> None:
+    """Watch the log of each book: sign the newest checkpoint when it continues the last one, never a fork or a shrunk log.
+
+    Example: `daohu witness run /srv/witness --url https://daohu.pingli.example --key funds.vkey --token-file token`
+    """
+    from cryptography.x509 import load_pem_x509_certificates
+
+    from services.funds.proofs.notes import BadNote, Signer, VerifierKey, read_keys
+    from services.funds.proofs.witness import Witness
+    from shared import keyfiles
+
+    if (tsa is None) != (tsa_root is None):
+        raise typer.BadParameter("Give --tsa and --tsa-root together.")
+    try:
+        signer, name = Signer.at(folder / KEY), VerifierKey.read((folder / VKEY).read_text().strip()).name
+        stamper = (
+            Stamper(tsa, load_pem_x509_certificates(tsa_root.read_bytes()), stamp_every) if tsa and tsa_root else None
+        )
+        watched, witness = "", None
+        with keyfiles.alone(folder):
+            while True:
+                if (keys := key.read_text(encoding="utf-8")) != watched or witness is None:
+                    watched, witness = keys, Witness(folder, signer, name, read_keys(keys))
+                fine = asyncio.run(_round(witness, url, token_file.read_text().strip(), stamper))
+                if once:
+                    raise typer.Exit(0 if fine else 1)
+                time.sleep(every)
+    except (BadNote, OSError, ValueError) as error:
+        typer.echo(f"cannot watch: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+async def _round(witness: "Witness", url: str, token: str, stamper: "Stamper | None") -> bool:
+    import httpx
+
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_S) as http:
+        fine = await look_around(witness, LogOverHttp(http))
+    return fine if stamper is None else await stamper.stamp_newest(witness) and fine
+
+
+async def look_around(witness: "Witness", log: "LogOverHttp") -> bool:
+    """Looks at every book once and says what it did. False when anything was refused, or could not be asked."""
+    import httpx
+
+    from services.funds.proofs.witness import NotContinued
+
+    fine = True
+    for book in witness.books:
+        try:
+            path = await witness.look(log, book, int(SystemClock().now().timestamp()))
+        except NotContinued as refused:
+            typer.echo(f"REFUSED  {refused}", err=True)
+            fine = False
+        except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
+            typer.echo(f"away     book {book}: {type(error).__name__}: {error}", err=True)
+            fine = False
+        else:
+            typer.echo(f"signed   {path}" if path else f"known    book {book}")
+    return fine
+
+
+class Stamper:
+    """Gets stamps of an authority over each book's newest checkpoint, not oftener than every so many seconds."""
+
+    def __init__(self, url: str, roots: "Sequence[Certificate]", every: float) -> None:
+        self._url, self._roots, self._every = url, roots, every
+
+    async def stamp_newest(self, witness: "Witness") -> bool:
+        """False when a stamp was due and not given."""
+        import httpx
+
+        from services.funds.proofs.stamps import NotStamped, stamp
+        from services.funds.proofs.witness import write_once
+
+        fine = True
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as http:  # our token is not for them
+            for checkpoint, to in witness.to_stamp(self._every, SystemClock().now().timestamp()):
+                try:
+                    write_once(to, await stamp(http, self._url, checkpoint, self._roots))
+                except (NotStamped, httpx.HTTPError) as error:
+                    typer.echo(f"UNSTAMPED  {to}: {type(error).__name__}: {error}", err=True)
+                    fine = False
+                else:
+                    typer.echo(f"stamped  {to}")
+        return fine
+
+
+class LogOverHttp:
+    """A log as Daohu's API shows it. Raises httpx.HTTPError, and ValueError or KeyError for an answer that is none."""
+
+    def __init__(self, http: "httpx.AsyncClient") -> None:
+        self._http = http
+
+    async def latest(self, book: str) -> str:
+        return (await self._get("checkpoints/latest", book=book)).text
+
+    async def consistency(self, book: str, old: int, new: int) -> Sequence[bytes]:
+        answer = await self._get("consistency", book=book, to=new, **{"from": old})
+        return [base64.b64decode(hash) for hash in answer.json()["hashes"]]
+
+    async def leaves(self, book: str, after: int, upto: int) -> bytes:
+        answer = await self._get("leaves", book=book, after=after, to=upto)
+        return b"".join(base64.b64decode(hash) for hash in answer.json()["hashes"])
+
+    async def _get(self, path: str, **params: str | int) -> "httpx.Response":
+        return (await self._http.get(f"/funds/v1/{path}", params=params)).raise_for_status()
