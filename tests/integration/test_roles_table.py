@@ -32,6 +32,8 @@ THE_COUNTYS = {
     "GET /notify/v1/briefs/{brief_id}",
 }
 """Acts whose things here are the county's: a town is told that there are none, and the county's people read them."""
+HIMSELF = {"POST /notify/v1/reports": "cadre_no", "POST /assessment/v1/scores/{subject}/appeals": "post_cadre_no"}
+"""What somebody is called who does these for himself, in the last of their asks."""
 WRONG_ROW = "错".encode()
 """Makes a file of any kind one with a report."""
 
@@ -90,9 +92,10 @@ class Cells:
                 if not (await self._send(officer, county)).is_success:
                     yield Wrong(row.address, role, "reads nothing of the county's")
             if role in row.own:
-                himself = self.house.person(role, division=self.mine.code, subject=self.mine.things["cadre_no"])
-                if code := _code(await self._send(himself, mine)) in STRANGER | {_code(answer)}:
-                    yield Wrong(row.address, role, f"is refused for himself: {code}")
+                himself = self.house.person(role, division=self.mine.code, subject=self.mine.things[HIMSELF[row.route]])
+                about = request_of(row.route, ASKS[row.route][-1], self.mine.things)
+                if (alone := await self._send(himself, about)).status_code in (401, 403, 404):
+                    yield Wrong(row.address, role, f"is refused for himself: {_code(alone)}")
             there = text_of(await self._send(person, theirs))
             for sign in sorted(sign for sign in self.signs if sign in there and sign not in theirs.said()):
                 yield Wrong(row.address, role, f"is shown {sign} of another town")

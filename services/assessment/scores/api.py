@@ -14,8 +14,8 @@ from shared.roles import Role
 
 OFFICE = (Role.COUNTY_ADMIN, Role.POVERTY_OFFICE)
 DECIDERS = (Role.POVERTY_OFFICE, Role.COUNTY_LEADER)
-ASSESSED = (Role.TOWN_CHIEF, Role.TOWN_OFFICE, Role.DEPARTMENT_CHIEF, Role.FIRST_SECRETARY, Role.PAIRED_CADRE)
-READERS = (*OFFICE, Role.COUNTY_LEADER, *ASSESSED, Role.SUPERVISOR, Role.AUDITOR, Role.DISCIPLINE)
+CADRES = (Role.FIRST_SECRETARY, Role.PAIRED_CADRE)
+READERS = (*OFFICE, Role.COUNTY_LEADER, *service.ANSWERABLE, *CADRES, Role.SUPERVISOR, Role.AUDITOR, Role.DISCIPLINE)
 
 Subject = Annotated[str, Path(max_length=64, description="town:<division code> or cadre:<number>")]
 Period = Annotated[str, Query(pattern=PERIOD_PATTERN)]
@@ -67,9 +67,9 @@ async def explain(
     return _tagged(await service.explain(work, subject, period, version=version), response)
 
 
-@router.post("/{subject}/appeals", status_code=201, dependencies=[allow(*ASSESSED)])
+@router.post("/{subject}/appeals", status_code=201, dependencies=[allow(*service.ANSWERABLE, own=CADRES)])
 async def appeal(work: WorkDep, subject: Subject, order: AppealIn, match: MatchDep, response: Response) -> Explanation:
-    """Object to a score (申诉). Needs If-Match."""
+    """Object to a score (申诉), a cadre to his own. Needs If-Match."""
     return _tagged(await service.appeal(work, subject, order, match), response)
 
 

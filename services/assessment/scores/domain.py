@@ -17,7 +17,7 @@ from services.assessment.facts.domain import PLACE_BOUND, Counts, Fact
 from services.assessment.periods.domain import first_of_year, last_day, month_of
 from services.assessment.schemes.domain import Formula, Indicator, Kind, Scheme
 from services.assessment.targets.domain import due_by
-from shared.errors import Refusal
+from shared.errors import Forbidden, Refusal
 from shared.money import share_out
 from shared.scope import Area, prefix_of
 from shared.separation import SamePerson, same_side
@@ -66,6 +66,10 @@ class AlreadyConfirmed(Refusal):
 
 class AlreadyAppealed(Refusal):
     code = "already_appealed"
+
+
+class NotYourScore(Forbidden):
+    code = "not_your_score"
 
 
 class AnswerMissing(Refusal):

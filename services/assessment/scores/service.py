@@ -24,8 +24,12 @@ from shared.errors import NotFound, Stale
 from shared.events.assessment import ScorePublished
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
+from shared.roles import Role
 from shared.scope import Area, Level
 from shared.work import Work
+
+ANSWERABLE = (Role.TOWN_CHIEF, Role.TOWN_OFFICE, Role.DEPARTMENT_CHIEF)
+"""Who appeals for what he answers for in his area; a cadre appeals for himself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +163,14 @@ async def explain(work: Work, subject: str, period: str, *, version: int | None 
 
 
 async def appeal(work: Work, subject: str, order: AppealIn, match: Match) -> Explanation:
-    """Objects to a score (申诉). Raises NotFound, PreconditionRequired, Stale, AlreadyConfirmed, AlreadyAppealed."""
+    """Objects to a score (申诉), a cadre to his own.
+
+    Raises NotFound, NotYourScore, PreconditionRequired, Stale, AlreadyConfirmed, AlreadyAppealed.
+    """
     row = await _load(work, subject, order.period)
+    own = {f"{Kind.CADRE}:{person}" for person in work.caller.persons}
+    if not work.caller.has(*ANSWERABLE) and subject not in own:
+        raise domain.NotYourScore("Appeal against your own score; the town brings the appeals of others.")
     match(row["version"])
     domain.require_appeal(await _decided(work, row))
     return await _decide(work, row, State.APPEALED, order.reason)

@@ -127,6 +127,7 @@ REGISTRY = {
     "PATCH /registry/v1/households/{household_id}/members/{member_id}": (
         Ask(body=_json(name="乙", reason="改名")),
     ),
+    "POST /registry/v1/households/{household_id}/members/{member_id}/erasure": (Ask(body=_json(reason="本人申请")),),
     "POST /registry/v1/households/{household_id}/members/{member_id}/unmask": (Ask(body=_json(reason="核对")),),
     **_results("registry", "divisions", "households", "people", "measures"),
     "POST /registry/v1/imports/{kind}": (
@@ -302,7 +303,10 @@ ASSESSMENT = {
     "GET /assessment/v1/scores/{subject}/explanation": (
         Ask(f"period={MONTH}"), Ask(f"period={MONTH}", path="cadre:{post_cadre_no}"), Ask(f"period={LAST_MONTH}"),
     ),
-    "POST /assessment/v1/scores/{subject}/appeals": (Ask(body=_json(period=LAST_MONTH, reason="漏计")),),
+    "POST /assessment/v1/scores/{subject}/appeals": (
+        Ask(body=_json(period=LAST_MONTH, reason="漏计")),
+        Ask(body=_json(period=LAST_MONTH, reason="漏计"), path="cadre:{post_cadre_no}"),
+    ),
     "POST /assessment/v1/scores/{subject}/confirmations": (Ask(body=_json(period=LAST_MONTH, answer="维持")),),
 }  # fmt: skip
 
