@@ -13,15 +13,17 @@ from sqlalchemy import DDL, Table, event
 DIALECTS = ("sqlite", "postgresql")
 
 
-def protect(table: Table, *, but: str = "", kept: timedelta | None = None) -> None:
-    """Makes a table append-only (只增不改). `but` names the one column that may be updated.
+def protect(table: Table, *, but: str = "", opened: str = "", kept: timedelta | None = None) -> None:
+    """Makes a table append-only (只增不改). `but` names the one column that may be updated: always, or while `opened` holds,
+    a condition in SQL that knows the row as `old`.
 
     `kept`: rows whose `at` is older than this by the database's own clock may be deleted.
     """
     table.info["append_only"] = True
     columns = [column.name for column in table.columns if column.name != but]
     for dialect in DIALECTS:
-        for statement in ddl(dialect, table.name, columns, kept=kept):
+        extra = only_while(dialect, table.name, but, opened) if opened else []
+        for statement in [*ddl(dialect, table.name, columns, kept=kept), *extra]:
             escaped = statement.replace("%", "%%")
             event.listen(table, "after_create", DDL(escaped).execute_if(dialect=dialect))  # type: ignore[no-untyped-call]
 
@@ -44,4 +46,17 @@ def ddl(dialect: str, table: str, columns: Sequence[str], *, kept: timedelta | N
         f"create trigger {table}_no_delete before delete on {table} for each row {young}execute function {function}()",
         f"create trigger {table}_no_truncate before truncate on {table} execute function {function}()",
         f"create trigger {table}_no_update before update of {listed} on {table} for each row execute function {function}()",
+    ]
+
+
+def only_while(dialect: str, table: str, column: str, condition: str) -> list[str]:
+    """The trigger that refuses an UPDATE of a column unless a condition in SQL holds, which knows the row as `old`."""
+    message, name = f"{table} is append-only", f"{table}_{column}_closed"
+    if dialect == "sqlite":
+        refuse = f"begin select raise(abort, '{message}'); end"
+        return [f'create trigger {name} before update of "{column}" on {table} when not ({condition}) {refuse}']
+    return [
+        f"create or replace function {name}() returns trigger language plpgsql as "
+        f"$$ begin if not ({condition}) then raise exception '{message}'; end if; return new; end $$",
+        f'create trigger {name} before update of "{column}" on {table} for each row execute function {name}()',
     ]

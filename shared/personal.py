@@ -15,9 +15,13 @@ MARK = "personal"
 
 ON_FILE = "as long as the file; erased with its person"
 """Periods of keeping, in words. All are ours: no document of the seeds names one. Those in days: shared/retention.py."""
-AS_HISTORY = "as the history does, for good; erased with its person"
+AS_HISTORY = "as the record does, for good"
 IN_POST = "until another is entered"
 AS_EVIDENCE = "for good, as evidence; never the number itself"
+
+
+ERASED = ""
+"""What stands in a sealed column and in an index whose value was erased."""
 
 
 class Form(StrEnum):

@@ -16,7 +16,7 @@ from shared import tables
 from shared.db import Database
 from shared.keyring import Ring
 from shared.observability import log
-from shared.personal import Form, Personal, marked
+from shared.personal import ERASED, Form, Personal, marked
 from shared.pii import SealBroken, Vault, tag_of
 
 EVERY_S = 2.0
@@ -30,9 +30,6 @@ WIDE_BATCH = 1
 
 PAUSE_S = 0.01
 """Between two batches: the database is the requests' first."""
-
-ERASED = ""
-"""What stands in a sealed column and in an index whose value was erased."""
 
 _SAMPLE = 200
 """Values under keys that are not here, of which the ids are read."""

@@ -24,10 +24,9 @@ from demo.driver import Who
 from services.catalogue import NAMES, part
 from shared import tables
 from shared.db import Database
-from shared.personal import Form, marked
+from shared.personal import ERASED, Form, marked
 from shared.pii import TEST_CARD_PREFIX, Vault
 from shared.roles import Role
-from shared.rotation import ERASED
 from tests.integration.load import CLERK, Client, Load, a_household, settle
 
 PEOPLE = 12

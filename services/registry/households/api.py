@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import Query, Response
 from pydantic import AwareDatetime
 
-from services.registry.households import service
+from services.registry.households import erasure, service
 from services.registry.households.domain import Status
 from services.registry.households.schemas import (
     Changes,
+    ErasureIn,
     HistoryEntry,
     HouseholdBrief,
     HouseholdOut,
@@ -123,3 +124,13 @@ async def unmask(work: WorkDep, household_id: UUID, member_id: UUID, order: Unma
     """See a person's ID number in full (查看明文). Who, when and why is put on record."""
     response.headers["cache-control"] = "no-store"
     return await service.unmask(work, household_id, member_id, order.reason)
+
+
+@router.post("/{household_id}/members/{member_id}/erasure", status_code=201, dependencies=[allow(Role.PRIVACY)])
+async def erase(
+    work: WorkDep, household_id: UUID, member_id: UUID, order: ErasureIn, response: Response
+) -> HouseholdOut:
+    """Erase what is personal of somebody who left the household (删除个人信息). It cannot be undone; that it was done stays on record."""
+    household = await erasure.erase(work, household_id, member_id, order.reason)
+    response.headers["etag"] = etag(household.version)
+    return household

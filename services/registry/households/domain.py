@@ -47,6 +47,14 @@ class MemberLeft(Refusal):
     code = "member_left"
 
 
+class StillOnFile(Refusal):
+    code = "still_on_file"
+
+
+class PersonErased(Refusal):
+    code = "person_erased"
+
+
 class HeadMissing(Refusal):
     """Source: standards.md 1.3 (household without head)."""
 
@@ -193,3 +201,33 @@ def merge(state: dict[str, Any], changes: Mapping[str, Any]) -> None:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of `after` that are not so in `before`."""
     return {key: value for key, value in after.items() if before.get(key) != value}
+
+
+ERASED_NAME = "已删除"
+
+ERASED_FIELDS = ("name", "id_masked", "born_on", "ethnic", "health")
+"""What is personal beyond a household's need: who it was, when he was born (the year stays), and what the law counts as sensitive."""
+
+
+def require_erasable(*, left: bool, erased: bool) -> None:
+    """Raises StillOnFile, PersonErased."""
+    if erased:
+        raise PersonErased("This person's data was erased.")
+    if not left:
+        raise StillOnFile(
+            "The file needs the data of whoever lives in the household. End the membership first (left_on)."
+        )
+
+
+def erased(person: Mapping[str, Any]) -> dict[str, Any]:
+    """A person's fields, or those of them that a history entry names, without what is personal."""
+    return {**person, **{name: _nothing(name, person[name]) for name in ERASED_FIELDS if name in person}}
+
+
+def _nothing(name: str, value: Any) -> Any:
+    if name == "name":
+        return ERASED_NAME
+    if name == "born_on":
+        born = date.fromisoformat(value) if isinstance(value, str) else value
+        return born.replace(month=1, day=1) if isinstance(value, date) else born.replace(month=1, day=1).isoformat()
+    return ""

@@ -177,6 +177,12 @@ class UnmaskIn(In):
     reason: Reason
 
 
+class ErasureIn(In):
+    """Why a person's data is erased: who asked for it, or which rule."""
+
+    reason: Reason
+
+
 class Unmasked(BaseModel):
     """Personal data in full. That it was shown is on record."""
 

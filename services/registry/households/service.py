@@ -31,6 +31,7 @@ from shared.events.registry import HouseholdRecorded
 from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.money import yuan
+from shared.personal import ERASED
 from shared.scope import Area
 from shared.seen import store as seen
 from shared.work import Glance, Work
@@ -218,7 +219,7 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
     domain.require_distinct_causes(after["cause"], after["other_cause"])
     await store.add(work.tx, income_rows=records.income_rows(row["id"], incomes))
     changed = await records.change(work, row, fields, reason=order.reason, valid_from=order.valid_from, changes=sent)
-    return await _whole(work, changed)
+    return await whole(work, changed)
 
 
 async def add_member(work: Work, household_id: UUID, order: MemberAdd, match: Match) -> HouseholdOut:
@@ -277,17 +278,31 @@ async def change_member(
 
 
 async def unmask(work: Work, household_id: UUID, member_id: UUID, reason: str) -> Unmasked:
-    """Shows a person's ID number in full, and puts on record who saw it and why. Raises HouseholdUnknown, MemberUnknown."""
-    row = await _row(work, household_id)
-    member = next((m for m in await store.members_of(work.tx, [row["id"]], work.area) if m["id"] == member_id), None)
-    sealed = await store.sealed_number(work.tx, member_id, work.area) if member else None
-    if member is None or sealed is None:
+    """Shows a person's ID number in full, and puts on record who saw it and why.
+
+    Raises HouseholdUnknown, MemberUnknown, PersonErased.
+    """
+    row, member = await person_of(work, household_id, member_id)
+    sealed = await store.sealed_number(work.tx, member_id, work.area)
+    if sealed is None:
         raise domain.MemberUnknown("There is no such person in this household.")
+    if sealed["number_sealed"] == ERASED:
+        raise domain.PersonErased("This person's data was erased.")
     await seen.add_unmasking(
         work, household=household_id, person=member_id, division=row["division"], field="id_number", reason=reason
     )
     number = work.vault.open(sealed["number_sealed"], column=store.NUMBER, row=sealed["id"])
     return Unmasked(member_id=member_id, name=member["name"], id_number=number)
+
+
+async def person_of(work: Work, household_id: UUID, member_id: UUID) -> tuple[store.Row, store.Row]:
+    """A household of the area and a person of its file, the departed too. Raises HouseholdUnknown, MemberUnknown."""
+    row = await _row(work, household_id, lock=True)
+    people = await store.members_of(work.tx, [row["id"]], work.area)
+    for member in people:
+        if member["id"] == member_id:
+            return row, member
+    raise domain.MemberUnknown("There is no such person in this household.")
 
 
 async def _people_changed(
@@ -304,7 +319,7 @@ async def _people_changed(
     changed = await records.change(
         work, row, records.summary(people), reason=reason, valid_from=valid_from, changes={"members": changes}
     )
-    return await _whole(work, changed)
+    return await whole(work, changed)
 
 
 async def _require_free(work: Work, blinds: Sequence[str], *, household_id: UUID | None) -> None:
@@ -327,7 +342,7 @@ def _unknown() -> domain.HouseholdUnknown:
     return domain.HouseholdUnknown("There is no such household in your area.")
 
 
-async def _whole(work: Work, row: Mapping[str, Any]) -> HouseholdOut:
+async def whole(work: Work, row: Mapping[str, Any]) -> HouseholdOut:
     people = await store.members_of(work.tx, [row["id"]], work.area)
     incomes = (await store.incomes_of(work.tx, [row["id"]], work.area)).get(row["id"], {})
     return HouseholdOut(

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     func,
+    insert,
     select,
     update,
 )
@@ -30,7 +31,7 @@ from services.registry.tables import metadata
 from shared import personal, pii
 from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, chunked, in_area
-from shared.personal import AS_HISTORY, ON_FILE
+from shared.personal import AS_HISTORY, ERASED, ON_FILE
 from shared.rows import insert_rows, upsert_rows
 from shared.scope import Area
 
@@ -137,7 +138,7 @@ identities = Table(
             NUMBER,
             "ID number (证件号码)",
             why="the file; what other registers ask for",
-            kept=AS_HISTORY,
+            kept=ON_FILE,
             shown="PRIVACY, with a reason, on record",
         ),
     ),
@@ -149,7 +150,7 @@ protect(identities, but="number_sealed")  # sealed anew with each new key: anoth
 
 _later = identities.alias()
 _newest = select(func.max(_later.c.version)).where(_later.c.member_id == members.c.id).scalar_subquery()
-_numbers = (
+_numbers: Select[Any] = (
     select(
         members.c.id.label("key"),
         identities.c.id.label("row"),
@@ -157,7 +158,7 @@ _numbers = (
         members.c.id_blind.label("old"),
     )
     .join(identities, identities.c.member_id == members.c.id)
-    .where(identities.c.version == _newest, identities.c.number_sealed != "")
+    .where(identities.c.version == _newest, identities.c.number_sealed != ERASED)
 )
 """Of each person the number that the blind index is made of."""
 
@@ -189,11 +190,35 @@ history = Table(
         "changes",
         Json,
         nullable=False,
-        info=personal.plain("the fields above, as they were", why="history", kept=AS_HISTORY),
+        info=personal.plain("the fields above, as they were", why="history", kept=ON_FILE),
     ),
     UniqueConstraint("household_id", "version"),
 )
-protect(history)
+protect(
+    history,
+    but="changes",
+    opened="exists (select 1 from erasure e where e.household_id = old.household_id and e.is_open)",
+)
+
+erasures = Table(
+    "erasure",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("household_id", ForeignKey("household.id"), nullable=False, index=True),
+    Column("member_no", SmallInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column(
+        "reason",
+        String(1000),
+        nullable=False,
+        info=personal.plain("why a person was erased", why="the record of it", kept=AS_HISTORY),
+    ),
+    # Only within the transaction that erases: while it is, and no longer, the household's history may be rewritten.
+    Column("is_open", Boolean, nullable=False),
+)
+"""Who was taken out of a file (删除), by whom, when and why."""
+protect(erasures, but="is_open")
 
 
 async def find(tx: AsyncConnection, id: UUID, area: Area, *, lock: bool = False) -> Row | None:
@@ -345,6 +370,25 @@ async def replace(tx: AsyncConnection, household_rows: Sequence[Row], member_row
             await tx.execute(
                 statement, [{"row_id": row["id"], **{f"new_{key}": row[key] for key in values}} for row in rows]
             )
+
+
+async def open_erasure(tx: AsyncConnection, row: dict[str, Any]) -> None:
+    await tx.execute(insert(erasures).values(**row, is_open=True))
+
+
+async def close_erasure(tx: AsyncConnection, id: UUID) -> None:
+    await tx.execute(update(erasures).where(erasures.c.id == id).values(is_open=False))
+
+
+async def rewrite(tx: AsyncConnection, changes: dict[int, dict[str, Any]]) -> None:
+    """Entries of a history with other changes in them, while an erasure of its household is open. Raises DBAPIError."""
+    statement = update(history).where(history.c.id == bindparam("entry")).values(changes=bindparam("rewritten"))
+    await tx.execute(statement, [{"entry": id, "rewritten": text} for id, text in changes.items()])
+
+
+async def erase_numbers(tx: AsyncConnection, member_id: UUID) -> None:
+    """Every ID number a person was ever entered with."""
+    await tx.execute(update(identities).where(identities.c.member_id == member_id).values(number_sealed=ERASED))
 
 
 async def change_member(tx: AsyncConnection, id: UUID, values: dict[str, Any]) -> None:

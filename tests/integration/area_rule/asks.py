@@ -128,6 +128,7 @@ REGISTRY = {
         Ask(body=_json(name="乙", reason="改名")),
     ),
     "POST /registry/v1/households/{household_id}/members/{member_id}/erasure": (Ask(body=_json(reason="本人申请")),),
+    "POST /registry/v1/households/{household_id}/members/{member_id}/erasure": (Ask(body=_json(reason="本人申请")),),
     "POST /registry/v1/households/{household_id}/members/{member_id}/unmask": (Ask(body=_json(reason="核对")),),
     **_results("registry", "divisions", "households", "people", "measures"),
     "POST /registry/v1/imports/{kind}": (
