@@ -9,9 +9,11 @@ import time
 from typing import Any
 
 import orjson
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.errors import Malformed, Refusal, TooLarge, TooMany, TooSlow, Unavailable
+from shared.metrics import REFUSALS
 from shared.problems import problem
 from shared.settings import Settings
 
@@ -20,6 +22,12 @@ IMPORT_COSTS = 20
 
 MAX_REMEMBERED = 20_000
 """Callers whose rate is remembered. Who has been quiet is forgotten without loss; should all be busy, the oldest goes."""
+
+
+def _counted(settings: Settings, refusal: Refusal) -> Response:
+    """The answer of a refusal that no handler sees: the middleware stands around them."""
+    REFUSALS.labels(settings.service, refusal.code).inc()
+    return problem(refusal)
 
 
 def is_import(path: str) -> bool:
@@ -44,7 +52,7 @@ class Limits:
         imported = is_import(scope["path"])
         limit = self.settings.max_import_bytes if imported else self.settings.max_body_bytes
         if scope["path"] not in self.always and (refusal := self._refusal(scope, limit, imported)) is not None:
-            await problem(refusal)(scope, receive, send)
+            await _counted(self.settings, refusal)(scope, receive, send)
             return
         self._requests += 1
         self._imports += imported
@@ -94,12 +102,12 @@ class Limits:
         except TimeoutError:
             if not started:
                 late = Unavailable("It took too long. Repeat with the same Idempotency-Key: nothing is done twice.")
-                await problem(late)(scope, receive, send)
+                await _counted(self.settings, late)(scope, receive, send)
         except asyncio.CancelledError:  # the server stops and waits no longer; of itself it would answer 500
             if started:
                 raise
             ends = Unavailable("The process ends. Repeat with the same Idempotency-Key: nothing is done twice.")
-            await problem(ends)(scope, receive, send)
+            await _counted(self.settings, ends)(scope, receive, send)
 
 
 def _too_large(limit: int) -> TooLarge:
@@ -145,7 +153,7 @@ class Shares:
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings, always: frozenset[str]) -> None:
-        self.app, self.always = app, always
+        self.app, self.settings, self.always = app, settings, always
         self._at_once = settings.caller_requests_at_once
         self._signed = Rate(settings.caller_requests_per_second, settings.caller_burst)
         self._unsigned = Rate(settings.address_requests_per_second, settings.address_burst)
@@ -164,9 +172,8 @@ class Shares:
         in_hand = self._in_hand.get(key, 0)
         wait = rate.take(key, cost, time.monotonic()) if in_hand < self._at_once else 1.0
         if wait:
-            await problem(TooMany("You ask too often. Wait as Retry-After says, and repeat.", wait))(
-                scope, receive, send
-            )
+            often = TooMany("You ask too often. Wait as Retry-After says, and repeat.", wait)
+            await _counted(self.settings, often)(scope, receive, send)
             return
         self._in_hand[key] = in_hand + 1
         try:

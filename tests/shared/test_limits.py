@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from scraped import shown
 from starlette.types import Message, Receive, Scope, Send
 
 from shared.db import new_metadata
@@ -210,6 +211,7 @@ async def test_an_import_counts_as_many_requests():
     for _ in range(3):
         await shares(scope, None, send)  # type: ignore[arg-type]
     assert asked == [200, 200, 429]
+    assert shown("doors")[("daohu_refusals_total", "too_many_requests", "doors")] >= 1.0
 
 
 async def test_so_many_imports_are_in_hand_and_other_requests_go_on():
