@@ -1,6 +1,6 @@
 """`python -m tests.mutants [PROTECTION …]`: turns each protection off in a copy of the code and runs the test named for it.
 
-Prints a table and `killed n/n`; ends with 1 when a mutant survived, died otherwise or does not fit the code any more.
+Prints a table and `killed 16/16`; ends with 1 when a mutant survived, died otherwise or does not fit the code any more.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants.copies import Stale, copy_tree, turned_off
-from tests.mutants.protections import MUTANTS, Mutant
+from tests.mutants.protections import MORE, MUTANTS, NAMED, Mutant
 from tests.mutants.trial import Seen, judged, run
 
 AT_ONCE = 2
@@ -26,9 +26,12 @@ def main() -> int:
     mutants = [mutant for mutant in MUTANTS if not chosen or mutant.protection in chosen]
     with tempfile.TemporaryDirectory(prefix="daohu-mutants-") as folder:
         verdicts = try_all(mutants, Path(folder).resolve())
-    killed = verdicts.count("killed")
-    print(f"\nkilled {killed}/{len(mutants)}")
-    return 0 if killed == len(mutants) else 1
+    killed = {mutant for mutant, verdict in zip(mutants, verdicts, strict=True) if verdict == "killed"}
+    print()
+    for group, words in ((MORE, "beyond those of the issue:"), (NAMED, "killed")):
+        if tried := [mutant for mutant in mutants if mutant in group]:
+            print(f"{words} {len(killed.intersection(tried))}/{len(tried)}")
+    return 0 if len(killed) == len(mutants) else 1
 
 
 def try_all(mutants: list[Mutant], folder: Path) -> list[str]:
