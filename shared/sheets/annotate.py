@@ -19,6 +19,8 @@ _WIDTH = 16
 _PINK = "#F8C9C4"
 _LISTED = 1_000
 """Errors listed one by one in the summary; all stand beside their rows."""
+LONGEST = 32_767
+"""Characters that a cell of a workbook holds; a longer text is cut, or it would be left out."""
 WHOLE_ROWS = 10_000
 """A larger sheet comes back with its wrong rows only: writing 75,000 rows again would take ten seconds."""
 
@@ -130,4 +132,4 @@ def _shown(cell: object) -> str:
         text = cell_text(cell)
     except CellError:
         text = format(cell, ".0f") if isinstance(cell, int | float) else str(cell)
-    return text if not isinstance(cell, dt.datetime) else text.removesuffix(" 00:00:00")
+    return text[:LONGEST] if not isinstance(cell, dt.datetime) else text.removesuffix(" 00:00:00")
