@@ -150,12 +150,12 @@ def auditors_routes() -> list[str]:
     )
 
 
-async def unrecorded(both: Both) -> list[str]:
+async def unrecorded(both: Both, routes: list[str]) -> list[str]:
     """Routes that an auditor asked without leaving exactly one row that names him, the route and his engagement."""
     auditor = both.house.person(Role.AUDITOR, division=OTHER_TOWN, subject="B-auditor")
     engagement = UUID(both.examiner.mine.things["engagement_id"])
     found = []
-    for route in auditors_routes():
+    for route in routes:
         service = next(s for s in both.house.embedded.services if s.name == route.split("/")[1])
         for ask in ASKS[route]:
             async with service.database.read() as tx:
@@ -173,7 +173,7 @@ async def unrecorded(both: Both) -> list[str]:
 async def test_every_query_of_an_auditor_leaves_one_row(both: Both) -> None:
     assert {route.split(" ")[0] for route in auditors_routes()} == {"GET"}
     assert len(auditors_routes()) > 40
-    assert await unrecorded(both) == []
+    assert await unrecorded(both, auditors_routes()) == []
 
 
 async def test_a_query_that_is_not_recorded_is_noticed(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,8 @@ async def test_a_query_that_is_not_recorded_is_noticed(both: Both, monkeypatch: 
         """Keeps nothing."""
 
     monkeypatch.setattr(looks, "add", forgets)
-    assert set(await unrecorded(both)) == set(auditors_routes())
+    some = auditors_routes()[::10]
+    assert set(await unrecorded(both, some)) == set(some)
 
 
 async def test_an_answer_kept_for_one_area_is_not_given_again_in_another(both: Both) -> None:
