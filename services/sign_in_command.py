@@ -126,7 +126,10 @@ def add(
     Example: `daohu accounts add mobile-backend --role backend --division 610926000000`
     """
     from shared import accounts
+    from shared.settings import Settings
 
+    if Settings(home=home).kafka_bootstrap_servers:
+        raise fail("In a cluster programs are clients of the county's provider: docs/sign-in.md.")
     roles, divisions = _known(role, division)
     with _files_in_hand():
         secret = accounts.add(_keys(home) / accounts.FILE, account, roles, divisions, now=clock_of(home).now())

@@ -95,6 +95,13 @@ def test_where_local_tokens_do_not_count_none_is_given(home, monkeypatch):
     assert "DAOHU_LOCAL_ISSUER" in err
 
 
+def test_a_cluster_has_no_accounts_of_its_own(home, monkeypatch):
+    monkeypatch.setenv("DAOHU_KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    ended, out, err = said(home, "accounts", "add", "app", "--role", "backend", "--division", COUNTY)
+    assert (ended, out) == (1, "")
+    assert "provider" in err
+
+
 def test_the_accounts_are_listed_without_their_secrets(home):
     secret = said(home, "accounts", "add", "app", "--role", "backend", "--division", COUNTY)[1].strip()
     listed = said(home, "accounts", "list")[1]
