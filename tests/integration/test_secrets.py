@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import subprocess
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from shared.roles import Role
 from tests.integration.cluster import SECRETS, Cluster
 from tests.integration.composed import ROOT
 from tests.integration.conftest import Lived
+from tests.mutants.copies import tree
 
 SIGNS = {
     "a private key": re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s+[A-Za-z0-9+/]"),
@@ -38,14 +38,9 @@ def signs_in(data: bytes) -> set[str]:
     return {name for name, sign in SIGNS.items() if sign.search(data)}
 
 
-def tracked() -> Iterator[Path]:
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
-    return (path for name in filter(None, listed.split("\0")) if (path := ROOT / name).is_file())
-
-
 def test_no_file_of_the_repository_holds_a_secret():
-    files = list(tracked())
-    found = {(str(path.relative_to(ROOT)), sign) for path in files for sign in signs_in(path.read_bytes())}
+    files = tree()
+    found = {(str(path), sign) for path in files for sign in signs_in((ROOT / path).read_bytes())}
     assert len(files) > 500
     assert found == set()
 

@@ -2,6 +2,8 @@
 
 import shutil
 import subprocess
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
 from tests.mutants.protections import Mutant
@@ -13,18 +15,37 @@ class Stale(Exception):
     """A mutant does not fit today's code."""
 
 
+def tree() -> list[Path]:
+    """The files of the working tree, as paths in it: what git knows of, and new ones that nobody has added yet.
+
+    Without a repository (an unpacked archive) all that .gitignore does not name.
+    """
+    if (ROOT / ".git").exists():
+        line = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        listed = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
+        found = map(Path, filter(None, listed.split("\0")))
+    else:
+        ignored = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines())]
+        found = _below(Path(), ignored)
+    return [path for path in found if (ROOT / path).is_file()]
+
+
+def _below(folder: Path, ignored: Sequence[str]) -> Iterator[Path]:
+    for entry in sorted((ROOT / folder).iterdir()):
+        path = folder / entry.name
+        if any(fnmatch(entry.name, pattern) or fnmatch(str(path), pattern) for pattern in ignored):
+            continue
+        if entry.is_dir():
+            yield from _below(path, ignored)
+        else:
+            yield path
+
+
 def copy_tree(to: Path) -> None:
-    """What git knows of, as it lies in the working tree, with new files that nobody has added yet."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        if (source := ROOT / name).is_file():
-            (to / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(source, to / name)
+    """The working tree as it lies there."""
+    for path in tree():
+        (to / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, to / path)
 
 
 def turned_off(mutant: Mutant, root: Path = ROOT) -> str:
