@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.scope import EVERYWHERE, Area, Level, ancestors, at_level, is_division, level_of, parent_of, prefix_of
+from shared.scope import (
+    EVERYWHERE,
+    NOWHERE_ABOVE,
+    Area,
+    Level,
+    ancestors,
+    at_level,
+    is_division,
+    level_of,
+    parent_of,
+    prefix_of,
+)
 
 ROOT = Path(__file__).parents[2]
 DIVISIONS = list(csv.DictReader((ROOT / "data" / "divisions" / "divisions-610926-pingli.csv").open()))
@@ -68,3 +79,20 @@ class TestArea:
     def test_a_neighbour_with_a_similar_number_is_not_seen(self):
         assert not Area.of(["610926100000"]).covers("610926101201")
         assert prefix_of("610926100000") == "610926100"
+
+    @given(st.lists(codes, max_size=5), st.lists(codes, max_size=5), codes)
+    def test_what_lies_within_two_areas_lies_in_both(self, one, other, code):
+        both = Area.of(one).within(Area.of(other))
+        assert both.covers(code) == (Area.of(one).covers(code) and Area.of(other).covers(code))
+
+    @given(st.lists(codes, min_size=1, max_size=5))
+    def test_the_narrowest_division_holds_all_of_an_area_and_none_below_it_does(self, own):
+        narrowest = Area.of(own).narrowest
+        assert all(narrowest in ancestors(code) for code in own)
+        assert not [code for code in CODES if code != narrowest and parent_of(code) == narrowest
+                    and all(code in ancestors(division) for division in own)]  # fmt: skip
+
+    def test_what_lies_in_two_provinces_or_nowhere_has_no_division_above(self):
+        assert Area.of(["610926000000", "420000000000"]).narrowest == NOWHERE_ABOVE
+        assert Area.of([]).narrowest == NOWHERE_ABOVE
+        assert not Area.of(["610926000000"]).covers(NOWHERE_ABOVE)
