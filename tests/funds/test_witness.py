@@ -26,6 +26,7 @@ from services.funds.proofs.notes import (
 )
 from services.funds.proofs.sequencer import origin_of
 from services.funds.proofs.stamps import NotStamped, check, stamp
+from services.funds.proofs.verify import verify_bundle
 from services.funds.proofs.witness import NotContinued, Witness
 from services.funds.proofs.witness_command import LogOverHttp
 from shared.roles import Role
@@ -73,8 +74,8 @@ async def test_a_continued_log_is_signed_with_the_time_and_kept(tmp_path, databa
         await it.post("more")
         await it.seal()
         second = await witness_in(tmp_path / "w", await keys_of(it)).look(over_http(it), BOOK, AT + 120)
-        assert [path.name for path in (first, second)] == ["000000000005.txt", "000000000006.txt"]
-        note = second.read_text()
+        assert [signed.path.name for signed in (first, second)] == ["000000000005.txt", "000000000006.txt"]
+        note = second.path.read_text()
         signature = base64.b64decode(note.splitlines()[-1].rpartition(" ")[2])
         assert open_note(note, [witness.verifier]) == text_of(note)
         assert int.from_bytes(signature[4:12], "big") == AT + 120
@@ -100,8 +101,7 @@ async def refused(witness: Witness, log: object, folder: Path, why: str) -> None
         await witness.look(log, BOOK, AT)
     assert why in str(shown.value)
     assert sorted((folder / BOOK / "checkpoints").iterdir()) == before
-    assert str(shown.value).endswith(".txt")
-    assert Path(str(shown.value).rpartition(" ")[2]).is_file()
+    assert Path(str(shown.value).rpartition(" ")[2].rstrip(".")).is_file()
 
 
 async def test_forks_shrunk_logs_wrong_proofs_and_strangers_are_never_signed(tmp_path):
@@ -148,8 +148,8 @@ async def test_after_a_crash_between_leaves_and_checkpoint_the_witness_goes_on(t
             leaves.write(b"half of what was coming")
         await it.post("more")
         await it.seal()
-        path = await witness_in(tmp_path / "w", await keys_of(it)).look(over_http(it), BOOK, AT)
-        assert path.name == "000000000006.txt"
+        signed = await witness_in(tmp_path / "w", await keys_of(it)).look(over_http(it), BOOK, AT)
+        assert signed.path.name == "000000000006.txt"
         assert (tmp_path / "w" / BOOK / "leaves").stat().st_size == 6 * 32
 
 
@@ -205,3 +205,53 @@ async def test_a_stamp_of_an_authority_stands_for_the_checkpoint_and_no_other(tm
             check(answer, wrong, roots)
     with pytest.raises(NotStamped):
         check(answer[:-1] + bytes([answer[-1] ^ 1]), b"checkpoint", roots)
+
+
+async def test_a_witnessed_checkpoint_and_a_bundle_under_it_carry_all_signatures(tmp_path, database_url):
+    async with log(tmp_path, database_url) as it:
+        await filled(it, 5)
+        witness, asked, home = (
+            witness_in(tmp_path / "w", await keys_of(it)),
+            over_http(it),
+            it.live.service.settings.home,
+        )
+        signed = await witness.look(asked, BOOK, AT)
+        (home / "keys" / "witnesses.vkey").write_text(f"{witness.verifier}\n")
+        await asked.hand_in(BOOK, signed.size, signed.line)
+        await it.post("more")
+        await it.seal()
+        assert (await it.get("/checkpoints/latest")).text.count("\n— ") == 1
+        witnessed = (await it.get("/checkpoints/latest", witnessed=True)).text
+        assert witnessed == signed.path.read_text()
+        bundle = tmp_path / "bundle.zip"
+        keys = await keys_of(it)
+        for params, code in (({"witnessed": True}, 0), ({}, 1)):
+            bundle.write_bytes((await it.get("/bundles", seq=[2, 5], **params)).content)
+            assert verify_bundle(bundle, keys, [witness.verifier]).exit_code == code
+            assert verify_bundle(bundle, keys).exit_code == 0
+
+
+async def test_only_a_known_witnesss_signature_of_a_checkpoint_there_is_is_taken(tmp_path):
+    async with log(tmp_path) as it:
+        await filled(it, 5)
+        signed = await witness_in(tmp_path / "w", await keys_of(it)).look(over_http(it), BOOK, AT)
+        stranger = Signer.new()
+        program, known = (
+            it.live.as_(Role.BACKEND, subject="witness"),
+            it.live.service.settings.home / "keys" / "witnesses.vkey",
+        )
+
+        async def brought(size: int, line: str) -> tuple[int, str]:
+            answer = await program.post(f"/funds/v1/checkpoints/{size}/cosignatures", {"line": line})
+            return answer.status_code, answer.json().get("code", "")
+
+        assert await brought(5, signed.line) == (409, "no_witness_known")
+        known.write_text(f"{stranger.verifier('other.test', COSIGNATURE)}\n")
+        assert await brought(5, signed.line) == (409, "cosignature_wrong")
+        known.write_text(f"{witness_in(tmp_path / 'w', await keys_of(it)).verifier}\n")
+        assert await brought(4, signed.line) == (404, "not_found")
+        assert await brought(5, signed.line + signed.line) == (409, "cosignature_wrong")
+        assert await brought(5, signed.line) == (201, "")
+        assert (
+            await it.live.as_(Role.FINANCE).post("/funds/v1/checkpoints/5/cosignatures", {"line": "x"})
+        ).status_code == 403

@@ -7,7 +7,7 @@ from fastapi import Query, Request, Response
 from services.funds.ledger.api import CHECKERS, CHECKING, MAX_SEQ, BookQuery, Seq
 from services.funds.proofs import logkeys, service
 from services.funds.proofs.bundle import MAX_ENTRIES
-from services.funds.proofs.schemas import ConsistencyOut, LeavesOut
+from services.funds.proofs.schemas import ConsistencyOut, CosignatureIn, CosignatureOut, LeavesOut
 from shared.http import Reach, Router, WorkDep, allow
 from shared.roles import Role
 
@@ -15,14 +15,27 @@ router = Router(prefix="/funds/v1", tags=["proofs"])
 
 TEXT = "text/plain; charset=utf-8"
 
+WitnessedQuery = Annotated[bool, Query(description="under the latest checkpoint that a witness has signed too")]
+
 OF_THE_LOG = allow(*CHECKING, Role.BACKEND, reach=Reach.COUNTY)
 """The log is one for the county: its size, hashes and keys tell nothing of what its entries say. A witness is a program."""
 
 
 @router.get("/checkpoints/latest", dependencies=[OF_THE_LOG], response_class=Response)
-async def show_checkpoint(work: WorkDep, book: BookQuery = None) -> Response:
+async def show_checkpoint(work: WorkDep, book: BookQuery = None, witnessed: WitnessedQuery = False) -> Response:
     """The latest signed checkpoint (检查点), a C2SP note. Keep it outside: it catches a cut tail."""
-    return Response(await service.latest_checkpoint(work, book), media_type=TEXT)
+    return Response(await service.latest_checkpoint(work, book, witnessed=witnessed), media_type=TEXT)
+
+
+@router.post(
+    "/checkpoints/{size}/cosignatures", status_code=201, dependencies=[allow(Role.BACKEND, reach=Reach.COUNTY)]
+)
+async def cosign(
+    work: WorkDep, request: Request, size: Seq, order: CosignatureIn, book: BookQuery = None
+) -> CosignatureOut:
+    """A witness puts its signature (见证签名) beside a checkpoint; only keys in `keys/witnesses.vkey` are taken."""
+    witnesses = logkeys.witnesses(request.app.state.service.settings.home)
+    return await service.cosign(work, size, order.line, book=book, witnesses=witnesses)
 
 
 @router.get("/log-key", dependencies=[OF_THE_LOG], response_class=Response)
@@ -62,10 +75,13 @@ async def show_leaves(
 
 @router.get("/bundles", dependencies=[CHECKERS], response_class=Response)
 async def download_bundle(
-    work: WorkDep, seq: Annotated[list[Seq], Query(min_length=1, max_length=MAX_ENTRIES)], book: BookQuery = None
+    work: WorkDep,
+    seq: Annotated[list[Seq], Query(min_length=1, max_length=MAX_ENTRIES)],
+    book: BookQuery = None,
+    witnessed: WitnessedQuery = False,
 ) -> Response:
     """The bundle (存证包) of entries, `?seq=1&seq=2`: check it with `daohu verify bundle.zip --key funds.vkey`."""
-    return as_zip(await service.bundle_of(work, seq, book=book))
+    return as_zip(await service.bundle_of(work, seq, book=book, witnessed=witnessed))
 
 
 def as_zip(data: bytes) -> Response:

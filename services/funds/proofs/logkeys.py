@@ -8,7 +8,7 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.funds.proofs.notes import ED25519, Signer, VerifierKey
+from services.funds.proofs.notes import ED25519, Signer, VerifierKey, read_keys
 from shared import keyfiles
 
 
@@ -37,6 +37,12 @@ def publics(home: Path) -> list[bytes]:
 def verifiers(home: Path, origin: str) -> list[VerifierKey]:
     """What checks the notes of one book's log, newest key first."""
     return [VerifierKey(origin, public, ED25519) for public in publics(home)]
+
+
+def witnesses(home: Path) -> list[VerifierKey]:
+    """The verifier keys of the witnesses whose signatures are handed on (`keys/witnesses.vkey`); none when there is no such file."""
+    path = home / "keys" / "witnesses.vkey"
+    return read_keys(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def rotate_log_key(home: Path, *, at_once: bool = False) -> bytes:

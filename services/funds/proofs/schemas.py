@@ -2,6 +2,10 @@
 
 from pydantic import BaseModel, Field
 
+from shared.http import In
+
+MAX_LINE = 400
+
 
 class ConsistencyOut(BaseModel):
     """That the log of `to` entries begins with the log of `from` entries (RFC 9162, 2.1.4)."""
@@ -19,3 +23,16 @@ class LeavesOut(BaseModel):
     after: int
     to: int
     hashes: list[str] = Field(description="base64, one an entry")
+
+
+class CosignatureIn(In):
+    line: str = Field(
+        max_length=MAX_LINE, description="the line `— name base64`, as c2sp.org/tlog-cosignature writes it"
+    )
+
+
+class CosignatureOut(BaseModel):
+    """That a witness's signature stands beside a checkpoint."""
+
+    size: int
+    witness: str

@@ -8,8 +8,8 @@ from services.funds.ledger import domain
 from services.funds.ledger import store as ledger
 from services.funds.ledger.service import book_meant
 from services.funds.proofs import bundle, merkle, sequencer, store
-from services.funds.proofs.notes import Proof, VerifierKey, read_unsigned
-from services.funds.proofs.schemas import ConsistencyOut, LeavesOut
+from services.funds.proofs.notes import BadNote, Proof, VerifierKey, read_unsigned, require_witness
+from services.funds.proofs.schemas import ConsistencyOut, CosignatureOut, LeavesOut
 from shared.errors import FieldError, Malformed, NotFound, Refusal, TooLarge
 from shared.work import Work
 
@@ -28,10 +28,39 @@ class NotSealedYet(Refusal):
     retryable = True
 
 
-async def latest_checkpoint(work: Work, book: str | None) -> str:
-    """The latest signed checkpoint, as a C2SP note."""
-    _, note = await _sealed(work, await book_meant(work, book))
+class NoWitnessKnown(Refusal):
+    code = "no_witness_known"
+
+
+class CosignatureWrong(Refusal):
+    code = "cosignature_wrong"
+
+
+async def latest_checkpoint(work: Work, book: str | None, *, witnessed: bool = False) -> str:
+    """The latest signed checkpoint, or the latest that a witness has signed, as a C2SP note with all its signatures."""
+    _, note = await _sealed(work, await book_meant(work, book), witnessed=witnessed)
     return note
+
+
+async def cosign(
+    work: Work, size: int, line: str, *, book: str | None, witnesses: Sequence[VerifierKey]
+) -> CosignatureOut:
+    """Puts a witness's signature beside a checkpoint. Raises NotFound, NoWitnessKnown, CosignatureWrong."""
+    code = await book_meant(work, book)
+    note = await store.note_of(work.tx, code, size)
+    if note is None:
+        raise NotFound(f"There is no checkpoint of {size} entries.")
+    if not witnesses:
+        raise NoWitnessKnown("Put the witness's verifier key into keys/witnesses.vkey first; then sign again.")
+    try:
+        if "\n" in line:
+            raise BadNote("one line is expected")
+        require_witness(f"{note}{line}\n", witnesses)
+    except BadNote as error:
+        raise CosignatureWrong(f"{error}. Sign the checkpoint with a key of keys/witnesses.vkey.") from None
+    witness = line.split(" ")[1]
+    await store.add_cosignature(work.tx, code, size, witness, f"{line}\n", work.now)
+    return CosignatureOut(size=size, witness=witness)
 
 
 async def log_keys(work: Work, publics: Sequence[bytes]) -> str:
@@ -87,12 +116,12 @@ async def show_leaves(work: Work, after: int, to: int, *, book: str | None) -> L
     return LeavesOut(after=after, to=to, hashes=[base64.b64encode(hash).decode() for hash in hashes])
 
 
-async def bundle_of(work: Work, seqs: Sequence[int], *, book: str | None) -> bytes:
-    return await build_bundle(work, await book_meant(work, book), seqs)
+async def bundle_of(work: Work, seqs: Sequence[int], *, book: str | None, witnessed: bool = False) -> bytes:
+    return await build_bundle(work, await book_meant(work, book), seqs, witnessed=witnessed)
 
 
-async def build_bundle(work: Work, book: str, seqs: Sequence[int]) -> bytes:
-    """The bundle (zip) over these entries of a book; all must lie in the caller's area.
+async def build_bundle(work: Work, book: str, seqs: Sequence[int], *, witnessed: bool = False) -> bytes:
+    """The bundle (zip) over these entries of a book; all must lie in the caller's area. `witnessed`: as in `latest_checkpoint`.
 
     Raises NotFound (an entry is unknown here), NotSealedYet (ask again in a second), TooLarge.
     """
@@ -110,17 +139,18 @@ async def build_bundle(work: Work, book: str, seqs: Sequence[int]) -> bytes:
     found = await ledger.records(work.tx, book, wanted, work.area)
     if len(found) != len(wanted):
         raise NotFound("Some of these entries do not exist in your area.")
-    size, note = await _sealed(work, book)
+    size, note = await _sealed(work, book, witnessed=witnessed)
     proofs = await _proofs(work, book, wanted, size, note)
     records = {seq: domain.record(seq, *found[seq]) for seq in wanted}
     return await asyncio.to_thread(bundle.compose, read_unsigned(note), note, records, proofs)
 
 
-async def _sealed(work: Work, book: str) -> tuple[int, str]:
-    size, note = await store.latest(work.tx, book)
+async def _sealed(work: Work, book: str, *, witnessed: bool = False) -> tuple[int, str]:
+    size, note = await store.latest(work.tx, book, witnessed=witnessed)
     if not size:
-        raise NotSealedYet("Nothing is sealed yet. Ask again in a second.")
-    return size, note
+        what = "No witness has signed a checkpoint" if witnessed else "Nothing is sealed"
+        raise NotSealedYet(f"{what} yet. Ask again in a second.")
+    return size, note + "".join(await store.cosignatures(work.tx, book, size))
 
 
 async def _proofs(work: Work, book: str, seqs: Sequence[int], size: int, note: str) -> dict[int, Proof]:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, insert, select, tuple_
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, func, insert, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.proofs.merkle import Node
 from services.funds.tables import metadata
 from shared.append_only import protect
-from shared.db import Instant
+from shared.db import Instant, insert_ignoring
 
 IN_MAX = 1_000
 """Nodes asked for in one statement."""
@@ -34,8 +34,21 @@ checkpoint = Table(
     info={"volatile": True},  # how many there are depends on when the sequencer ran; a canonical dump leaves them out
 )
 
+cosignature = Table(
+    "log_cosignature",
+    metadata,
+    Column("book", String(6), primary_key=True),
+    Column("size", BigInteger, primary_key=True, autoincrement=False),
+    Column("witness", String(200), primary_key=True),
+    Column("line", Text, nullable=False),
+    Column("taken_at", Instant, nullable=False),
+    info={"volatile": True},
+)
+"""What witnesses signed (见证签名), as they brought it: handed on to those who check, believed by nobody here."""
+
 protect(log_node)
 protect(checkpoint)
+protect(cosignature)
 
 
 async def sealed_size(tx: AsyncConnection, book: str) -> int:
@@ -43,11 +56,32 @@ async def sealed_size(tx: AsyncConnection, book: str) -> int:
     return (await latest(tx, book))[0]
 
 
-async def latest(tx: AsyncConnection, book: str) -> tuple[int, str]:
-    """(size, signed note) of the latest checkpoint; (0, "") before the first."""
+async def latest(tx: AsyncConnection, book: str, *, witnessed: bool = False) -> tuple[int, str]:
+    """(size, signed note) of the latest checkpoint, or of the latest that a witness has signed; (0, "") before the first."""
     query = select(checkpoint.c.size, checkpoint.c.note).where(checkpoint.c.book == book)
+    if witnessed:
+        signed = select(func.max(cosignature.c.size)).where(cosignature.c.book == book)
+        query = query.where(checkpoint.c.size == signed.scalar_subquery())
     row = (await tx.execute(query.order_by(checkpoint.c.size.desc()).limit(1))).one_or_none()
     return (row.size, row.note) if row else (0, "")
+
+
+async def note_of(tx: AsyncConnection, book: str, size: int) -> str | None:
+    """The signed note of the checkpoint of so many entries, if there is one."""
+    query = select(checkpoint.c.note).where(checkpoint.c.book == book, checkpoint.c.size == size)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def cosignatures(tx: AsyncConnection, book: str, size: int) -> list[str]:
+    """The lines that witnesses signed under a checkpoint, by witness."""
+    query = select(cosignature.c.line).where(cosignature.c.book == book, cosignature.c.size == size)
+    return list((await tx.execute(query.order_by(cosignature.c.witness))).scalars())
+
+
+async def add_cosignature(tx: AsyncConnection, book: str, size: int, witness: str, line: str, at: datetime) -> None:
+    """A witness's first signature under a checkpoint stays."""
+    row = {"book": book, "size": size, "witness": witness, "line": line, "taken_at": at}
+    await tx.execute(insert_ignoring(tx, cosignature), row)
 
 
 async def find_nodes(tx: AsyncConnection, book: str, nodes: Sequence[Node]) -> dict[Node, bytes]:

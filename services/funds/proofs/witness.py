@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.funds.proofs import merkle
 from services.funds.proofs.kept import LEAF_BYTES, LEAVES
@@ -43,6 +43,14 @@ class Log(Protocol):
     async def leaves(self, book: str, after: int, upto: int) -> bytes:
         """The leaf hashes of the entries over `after` up to `upto`, 32 bytes each."""
         ...
+
+
+class Signed(NamedTuple):
+    """A checkpoint that was signed: of how many entries, the witness's line, and the file that keeps both."""
+
+    size: int
+    line: str
+    path: Path
 
 
 @dataclass(slots=True)
@@ -139,8 +147,8 @@ class Witness:
             if newest is not None and now - last >= every and not (to := stamps / f"{newest.stem}.tsr").exists():
                 yield newest.read_bytes(), to
 
-    async def look(self, log: Log, book: str, at: int) -> Path | None:
-        """Signs the newest checkpoint of a book at a time (seconds since 1970); the file it is kept in, None when it is known already.
+    async def look(self, log: Log, book: str, at: int) -> Signed | None:
+        """Signs the newest checkpoint of a book at a time (seconds since 1970); None when it is known already.
 
         Raises NotContinued for a fork, a shrunk log, a wrong signature or a wrong proof, and nothing is signed.
         """
@@ -171,7 +179,8 @@ class Witness:
         leaves = await self._leaves(log, book, old.size if old else 0, new.size)
         if kept.root_with(leaves) != new.root:
             raise kept.refuse(note, f"The leaves of the log of book {book} do not make the root of {new.size} entries.")
-        return kept.keep(new, note + self._signer.cosign(new.text(), self._name, at), leaves)
+        line = self._signer.cosign(new.text(), self._name, at)
+        return Signed(new.size, line, kept.keep(new, note + line, leaves))
 
     async def _leaves(self, log: Log, book: str, after: int, upto: int) -> bytes:
         parts = [

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
     from cryptography.x509 import Certificate
 
-    from services.funds.proofs.witness import Witness
+    from services.funds.proofs.witness import Signed, Witness
 
 witness_app = typer.Typer(
     no_args_is_help=True, help="A witness (见证) of the funds log: signs what continues, keeps it, refuses the rest."
@@ -113,16 +113,31 @@ async def look_around(witness: "Witness", log: "LogOverHttp") -> bool:
     fine = True
     for book in witness.books:
         try:
-            path = await witness.look(log, book, int(SystemClock().now().timestamp()))
+            signed = await witness.look(log, book, int(SystemClock().now().timestamp()))
         except NotContinued as refused:
             typer.echo(f"REFUSED  {refused}", err=True)
             fine = False
+            continue
         except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
             typer.echo(f"away     book {book}: {type(error).__name__}: {error}", err=True)
             fine = False
-        else:
-            typer.echo(f"signed   {path}" if path else f"known    book {book}")
+            continue
+        typer.echo(f"signed   {signed.path}" if signed else f"known    book {book}")
+        if signed is not None:
+            fine &= await _hand_in(log, book, signed)
     return fine
+
+
+async def _hand_in(log: "LogOverHttp", book: str, signed: "Signed") -> bool:
+    """Brings the witness's line to the log, which hands it on. False when the log does not take it; the witness has its own copy."""
+    import httpx
+
+    try:
+        await log.hand_in(book, signed.size, signed.line)
+    except httpx.HTTPError as error:
+        typer.echo(f"not taken  {signed.path}: {type(error).__name__}: {error}", err=True)
+        return False
+    return True
 
 
 class Stamper:
@@ -167,6 +182,13 @@ class LogOverHttp:
     async def leaves(self, book: str, after: int, upto: int) -> bytes:
         answer = await self._get("leaves", book=book, after=after, to=upto)
         return b"".join(base64.b64decode(hash) for hash in answer.json()["hashes"])
+
+    async def hand_in(self, book: str, size: int, line: str) -> None:
+        path, key = f"/funds/v1/checkpoints/{size}/cosignatures", f"cosignature-{book}-{size}"
+        answer = await self._http.post(
+            path, params={"book": book}, json={"line": line.rstrip("\n")}, headers={"idempotency-key": key}
+        )
+        answer.raise_for_status()
 
     async def _get(self, path: str, **params: str | int) -> "httpx.Response":
         return (await self._http.get(f"/funds/v1/{path}", params=params)).raise_for_status()

@@ -128,7 +128,6 @@ REGISTRY = {
         Ask(body=_json(name="乙", reason="改名")),
     ),
     "POST /registry/v1/households/{household_id}/members/{member_id}/erasure": (Ask(body=_json(reason="本人申请")),),
-    "POST /registry/v1/households/{household_id}/members/{member_id}/erasure": (Ask(body=_json(reason="本人申请")),),
     "POST /registry/v1/households/{household_id}/members/{member_id}/unmask": (Ask(body=_json(reason="核对")),),
     **_results("registry", "divisions", "households", "people", "measures"),
     "POST /registry/v1/imports/{kind}": (
@@ -259,6 +258,7 @@ FUNDS = {
     "GET /funds/v1/proofs/{seq}": (Ask(log=THE_LOG),),
     "GET /funds/v1/consistency": (Ask("from=1&to=2", log=THE_LOG),),
     "GET /funds/v1/leaves": (Ask("after=1&to=2", log=THE_LOG),),
+    "POST /funds/v1/checkpoints/{size}/cosignatures": (Ask(path="2", body=_json(line="— witness.test AAAA"), log=THE_LOG),),
     "GET /funds/v1/bundles": (Ask("seq={seq}", log=THE_LOG),),
 }  # fmt: skip
 
