@@ -23,6 +23,12 @@ COUNTY = "610926000000"
 GRANT = {"grant_type": "client_credentials"}
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """Hashes that take no time; tests/e2e/test_sign_in.py has real ones."""
+    monkeypatch.setattr(accounts, "_SCRYPT_N", 2)
+
+
 @pytest.fixture
 def home(tmp_path):
     MovableClock(tmp_path / "clock", NOW)
@@ -155,8 +161,7 @@ class TestEndpoint:
         answer = await ask(http, form, headers)
         assert (answer.status_code, answer.json().get("error")) == (400, error)
 
-    async def test_who_guesses_is_stopped_and_told_how_long_to_wait(self, http, secret, monkeypatch):
-        monkeypatch.setattr(accounts, "_SCRYPT_N", 2)
+    async def test_who_guesses_is_stopped_and_told_how_long_to_wait(self, http, secret):
         guess = GRANT | {"client_id": "backend", "client_secret": "guess"}
         answers = [await ask(http, guess) for _ in range(TRIES_A_MINUTE + 1)]
         assert {answer.status_code for answer in answers[:-1]} == {401}
