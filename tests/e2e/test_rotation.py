@@ -4,11 +4,12 @@ import asyncio
 import csv
 import io
 import json
+import sqlite3
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,24 @@ class Desk:
             self._over.set()
             for thread in threads:
                 thread.join()
-            self._client.close()
+
+    def close(self) -> None:
+        self._client.close()
+
+    def said(self, path: str) -> str:
+        return self._client.done(cast.FINANCE, "GET", path).text
+
+    def erase_one(self) -> str:
+        """Somebody joins the first household, leaves it and is erased; answers his name."""
+        person = {**a_household("0")["members"][0], "name": "欧阳试验", "relation": "20", "reason": "出生"}
+        path = f"/registry/v1/households/{self._made[0][0]}"
+        etag = self._client.done(CLERK, "GET", path).headers["etag"]
+        joined = self._client.done(CLERK, "POST", f"{path}/members", act="join", body=person, etag=etag)
+        member, etag = f"{path}/members/{joined.json()['members'][-1]['id']}", joined.headers["etag"]
+        left = {"left_on": "2016-11-01", "left_reason": "01", "reason": "外出"}
+        self._client.done(CLERK, "PATCH", member, body=left, etag=etag)
+        self._client.done(PRIVACY, "POST", f"{member}/erasure", act="erase", body={"reason": "本人申请"})
+        return person["name"]
 
     def _repeat(self, act: Callable[[int], None]) -> None:
         try:
@@ -118,6 +136,17 @@ def _card(number: int) -> str:
     return body + luhn_digit(body)
 
 
+def _named(home: Path, name: str) -> int:
+    """In how many rows of people and of their history somebody's name stands."""
+    query = (
+        "select (select count(*) from member where name = :name)"
+        " + (select count(*) from household_history where changes like '%' || :name || '%')"
+    )
+    with closing(sqlite3.connect(home / "registry.db")) as registry:
+        [number] = registry.execute(query, {"name": name}).fetchone()
+        return int(number)
+
+
 def opened(home: Path) -> Counter[str]:
     """Column → how many of its values were opened, of all sealed ones in all databases. Raises SealBroken."""
 
@@ -149,13 +178,16 @@ def standing(home: Path) -> Any:
 def test_all_keys_are_replaced_under_load_and_nobody_notices(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    witnessed, log_keys = tmp_path / "witnessed.txt", tmp_path / "funds.vkey"
     with running_house(tmp_path / "home") as house:
         office = Office(house)
         load = Load(office, "rotation")  # enters the divisions
         desk = Desk(office)
+        erased = desk.erase_one()
         before = {key["id"] for key in standing(house.home)["keys"]}
         with load.at_work(), desk.at_work():
             load.go_on()
+            witnessed.write_text(desk.said("/funds/v1/checkpoints/latest"))
             began = time.monotonic()
             settled = ("--notice", str(NOTICE_S), "--settled", str(SETTLED_S))
             rotated = daohu("keys", "rotate", "all", *settled, "--home", house.home)
@@ -164,10 +196,17 @@ def test_all_keys_are_replaced_under_load_and_nobody_notices(
             load.go_on()
         assert (desk.failures, load.failures, dict(load.repeats)) == ([], [], {})
         after = standing(house.home)
+        settle(office)
+        log_keys.write_text(desk.said("/funds/v1/log-key"))
+        desk.close()
         home = house.home
     assert {key["id"] for key in after["keys"]} & before == set()
     assert [key["state"] for key in after["keys"]] == ["current", "current"]
     assert (after["lost"], after["missing"], after["master"]) == ([], {}, "m2")
+    verified = daohu("verify", "--database", home / "funds.db", "--key", log_keys, "--checkpoint", witnessed)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert len(log_keys.read_text().split()) > 1
+    assert _named(home, erased) == 0
     found = opened(home)
     assert found["registry.member_identity.number_sealed"] >= PEOPLE + load.done["household"]
     assert found["funds.payee.card_sealed"] == PEOPLE
