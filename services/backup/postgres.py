@@ -14,7 +14,7 @@ from services.backup.cut import plain
 
 
 class ClientMissing(Exception):
-    """pg_dump or pg_restore is not installed, or older than the server."""
+    """pg_dump or pg_restore is not installed, or of another version than the server."""
 
 
 class RestoreFailed(Exception):
@@ -32,18 +32,25 @@ def version_of(connection: asyncpg.Connection) -> str:
 
 
 def require_client(program: str, server: str) -> None:
-    """Raises ClientMissing."""
+    """Of the server's own major version: an older one cannot read it, and what a newer one writes an older server may not take.
+
+    Raises ClientMissing.
+    """
+    wanted = server.partition(".")[0]
     try:
         said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout  # noqa: S603
     except (OSError, subprocess.CalledProcessError):
+        raise ClientMissing(f"There is no {program} here; install the client of PostgreSQL {wanted}.") from None
+    if (mine := _major(said)) != wanted:
         raise ClientMissing(
-            f"There is no {program} here; install the client of PostgreSQL {server} or newer."
-        ) from None
-    [mine] = re.findall(r"\) (\d+)", said)[:1] or ["0"]
-    if int(mine) < int(server.partition(".")[0]):
-        raise ClientMissing(
-            f"{program} is of version {mine}, the server of {server}; install the client of the server's version."
+            f"{program} is of version {mine}, the server of {server}; install the client of version {wanted}."
         )
+
+
+def _major(said: str) -> str:
+    """ "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0)" → "15"; empty when it says something else."""
+    [found] = re.findall(r"\(PostgreSQL\) (\d+)", said)[:1] or [""]
+    return str(found)
 
 
 async def dump(url: str, snapshot: str, to: Path) -> None:

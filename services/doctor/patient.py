@@ -13,7 +13,7 @@ from shared.db import Database
 from shared.local_bus import LocalBus
 from shared.settings import Settings
 
-ANSWER_S = 10.0
+ANSWER_S = 30.0
 """A question that has no answer by then has none."""
 
 
