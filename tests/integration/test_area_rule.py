@@ -41,7 +41,7 @@ from shared.imports import store as imports
 from shared.roles import Role
 from shared.seen import store as looks
 from shared.tables import look
-from shared.testing import OTHER_TOWN, TOWN
+from shared.testing import COUNTY, OTHER_TOWN, TOWN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -183,6 +183,17 @@ async def test_a_query_that_is_not_recorded_is_noticed(both: Both, monkeypatch: 
     monkeypatch.setattr(looks, "add", forgets)
     some = auditors_routes()[::10]
     assert set(await unrecorded(both, some)) == set(some)
+
+
+async def test_a_mandate_given_in_the_registry_holds_in_every_service(both: Both) -> None:
+    token = both.house.token([Role.ENTERPRISE], COUNTY, subject="B-deputy")
+    for path in ("/registry/v1/households", "/funds/v1/projects", "/assessment/v1/cadres", "/notify/v1/contacts"):
+        himself = {"authorization": f"Bearer {token}"}
+        assert (await both.house.http.get(path, headers=himself)).status_code == 403, path
+        answer = await both.house.http.get(path, headers={**himself, "daohu-acting-for": "B-absent"})
+        assert answer.status_code == 200, path
+        assert OTHER_TOWN[:9] in answer.text, path
+        assert TOWN[:9] not in answer.text, path
 
 
 async def test_an_answer_kept_for_one_area_is_not_given_again_in_another(both: Both) -> None:
