@@ -20,14 +20,16 @@ def tree() -> list[Path]:
 
     Without a repository (an unpacked archive) all that .gitignore does not name.
     """
-    if (ROOT / ".git").exists():
-        line = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-        listed = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout.decode()
-        found = map(Path, filter(None, listed.split("\0")))
-    else:
-        ignored = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines())]
-        found = _below(Path(), ignored)
-    return [path for path in found if (ROOT / path).is_file()]
+    ignored = [".git", *(line.strip("/") for line in (ROOT / ".gitignore").read_text().splitlines())]
+    known = _known_to_git() if (ROOT / ".git").exists() and shutil.which("git") else []
+    return [path for path in known or _below(Path(), ignored) if (ROOT / path).is_file()]
+
+
+def _known_to_git() -> list[Path]:
+    """Empty when git does not want to (the checkout is another user's)."""
+    line = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(line, cwd=ROOT, stdout=subprocess.PIPE, check=False).stdout.decode()
+    return [Path(name) for name in listed.split("\0") if name]
 
 
 def _below(folder: Path, ignored: Sequence[str]) -> Iterator[Path]:
