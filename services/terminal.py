@@ -1,14 +1,32 @@
 """How the commands speak: answers on standard output, everything else on standard error, refusals in one line."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
-out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+_ACTING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""What a terminal obeys instead of showing it: escape sequences, other control characters, marks that turn the writing round."""
+
+
+def visible(text: str) -> str:
+    """The text with each of these written out, e.g. as \\x1b."""
+    return _ACTING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class Terminal(Console):
+    """A console on which nothing acts that others wrote: an answer, a file's name, an event's text."""
+
+    def render_str(self, text: str, **given: Any) -> Text:
+        return super().render_str(visible(text), **given)
+
+
+out, err = Terminal(soft_wrap=True), Terminal(stderr=True, soft_wrap=True)
 
 Home = Annotated[Path, typer.Option(envvar="DAOHU_HOME", help="keys, clock, and the databases of the embedded mode")]
 HOME = Path(".daohu")
@@ -16,7 +34,7 @@ HOME = Path(".daohu")
 
 def fail(message: str, code: int = 1) -> typer.Exit:
     """Says it on standard error; raise what it returns."""
-    err.print(f"[red]{message}[/red]", highlight=False)
+    err.print(Text(visible(message), "red"))  # a message may quote what looks like markup
     return typer.Exit(code)
 
 

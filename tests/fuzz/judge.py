@@ -101,6 +101,8 @@ class Judge:
         known = self._named if _LOOKS.search(sent.path) else ()
         shown = [sign for sign in self.canaries if sign in said and sign not in asked and sign not in known]
         wrong = [f"shows {sign} of the other town" for sign in shown]
+        if "set-cookie" in answer.headers or any(not value.isprintable() for value in answer.headers.values()):
+            wrong.append(f"a header that was sent in: {dict(answer.headers)}")
         if answer.status_code >= 400 and not _is_problem(answer):
             wrong.append(f"a refusal of another shape: {answer.status_code} {answer.text[:300]}")
         return wrong
