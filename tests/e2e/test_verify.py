@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import pytest
-from conftest import DAOHU, House, running_house
+from conftest import DAOHU, House, daohu, running_house
 
 from demo.cast import COUNTY, FINANCE
+from services.funds.ledger import domain
+from services.funds.proofs import merkle
 from services.funds.proofs.bundle import pack
 
 ENTRIES = 6
@@ -47,6 +50,15 @@ class Kept:
     @property
     def witnessed(self) -> Path:
         return self.folder / "witnessed.txt"
+
+    @property
+    def witnessed_bundle(self) -> Path:
+        return self.folder / "witnessed.zip"
+
+    @property
+    def witness(self) -> Path:
+        """The witness's folder; in life it lies on another machine."""
+        return self.folder / "witness"
 
     @property
     def database(self) -> Path:
@@ -89,6 +101,20 @@ def receive_money(house: House) -> None:
     house.pass_days(1)
 
 
+def let_a_witness_look(house: House, files: Kept) -> None:
+    """The commands of docs/witness.md, as the audit bureau and the county type them."""
+    made = daohu("witness", "init", files.witness, "--name", "audit.test/daohu")
+    assert made.returncode == 0, made.stderr
+    (house.home / "keys" / "witnesses.vkey").write_text(made.stdout)
+    account = ("witness", "--role", "backend", "--division", COUNTY, "--home", house.home)
+    secret = files.folder / "secret"
+    secret.write_text(daohu("accounts", "add", *account).stdout)
+    asked_with = ("--url", house.server.url, "--key", files.key, "--account", "witness", "--secret-file", secret)
+    for said in ("signed", "known"):
+        looked = daohu("witness", "run", files.witness, *asked_with, "--once")
+        assert (looked.returncode, looked.stdout.split()[:1]) == (0, [said]), looked
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """A bundle, the key, a checkpoint and the database of a house that is shut."""
@@ -103,6 +129,9 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
             ("/funds/v1/checkpoints/latest", files.witnessed),
         ):
             name.write_bytes(house.driver.ask(FINANCE, "GET", path).content)
+        let_a_witness_look(house, files)
+        path = f"/funds/v1/bundles?{query}&witnessed=true"
+        files.witnessed_bundle.write_bytes(house.driver.ask(FINANCE, "GET", path).content)
     source = sqlite3.connect(folder / "home" / "funds.db")
     with sqlite3.connect(files.database) as target:
         source.backup(target)
@@ -243,3 +272,44 @@ def test_an_edited_amount_in_the_database_names_its_entry(kept: Kept, tmp_path: 
     verdict = verify("--database", copy, "--checkpoint", kept.witnessed)
     assert verdict.exit_code == 1
     assert "entry 4:" in verdict.err, verdict
+
+
+BOOK = COUNTY[:6]
+
+
+def test_what_the_witness_kept_stands_for_the_database_and_a_bundle(kept: Kept) -> None:
+    by = ("--key", kept.key, "--witness", kept.witness / "witness.vkey")
+    verdict = verify("--database", kept.database, "--checkpoint", kept.witness / BOOK, *by)
+    assert verdict.exit_code == 0, verdict
+    assert verify(kept.witnessed_bundle, *by).exit_code == 0
+    nobody = verify(kept.bundle, *by)
+    assert nobody.exit_code == 1, "this bundle was made before a witness had looked"
+    assert "no witness stands for this checkpoint" in nobody.err
+
+
+def test_a_history_written_anew_is_named_to_the_entry_by_what_the_witness_kept(kept: Kept, tmp_path: Path) -> None:
+    """The insider makes every hash, link and node fit; tests/funds/test_proofs_insider.py has what else he may do."""
+    copy = tmp_path / "funds.db"
+    shutil.copy(kept.database, copy)
+    insider = without_guards(copy)
+    write_anew(insider, 3)
+    insider.close()
+    verdict = verify("--database", copy, "--checkpoint", kept.witness / BOOK, "--key", kept.key)
+    assert verdict.exit_code == 1
+    assert "entry 3: it is not the one that was witnessed" in verdict.err, verdict
+
+
+def write_anew(insider: sqlite3.Connection, changed: int) -> None:
+    link, hashed = domain.genesis(BOOK).link, []
+    for seq, body in insider.execute("select seq, body from ledger_entry order by seq").fetchall():
+        if seq == changed:
+            body = domain.canonical(orjson.loads(body) | {"memo": "x"})
+            insider.execute("update ledger_entry set memo = 'x', body = ? where seq = ?", (body, seq))
+        digest = domain.digest_of(body)
+        prev, link = link, domain.link(link, seq, digest)
+        insider.execute("update ledger_entry set digest = ?, link = ? where seq = ?", (digest, link, seq))
+        hashed.append(merkle.leaf_hash(domain.record(seq, prev, link, body)))
+    insider.execute("update ledger_book set link = ?", (link,))
+    for (level, place), hash in merkle.grow([], 0, hashed):
+        insider.execute("update log_node set hash = ? where level = ? and place = ?", (hash, level, place))
+    insider.commit()

@@ -5,7 +5,7 @@ import base64
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -55,9 +55,11 @@ def run(
     key: Annotated[
         Path, typer.Option(help="the log's verifier keys, one a line: got once, by hand; read anew each round")
     ],
-    token_file: Annotated[
-        Path, typer.Option(help="holds a bearer token of a program (role backend); read anew each round")
-    ],
+    account: Annotated[str, typer.Option(help="the service account it asks with (role backend)")],
+    secret_file: Annotated[Path, typer.Option(help="holds the account's secret")],
+    token_url: Annotated[
+        str, typer.Option(help="where a program gets its token (OAuth 2.0); default: /auth/v1/token of --url")
+    ] = "",
     every: Annotated[float, typer.Option(min=1, help="seconds between two looks")] = EVERY_S,
     once: Annotated[bool, typer.Option("--once", help="look once; exit 1 when anything was refused")] = False,
     tsa: Annotated[str | None, typer.Option(help="a time-stamp authority (RFC 3161)")] = None,
@@ -66,7 +68,7 @@ def run(
 ) -> None:
     """Watch the log of each book: sign the newest checkpoint when it continues the last one, never a fork or a shrunk log.
 
-    Example: `daohu witness run /srv/witness --url https://daohu.pingli.example --key funds.vkey --token-file token`
+    Example: `daohu witness run /srv/witness --url https://daohu.pingli.example --key funds.vkey --account witness --secret-file secret`
     """
     from cryptography.x509 import load_pem_x509_certificates
 
@@ -86,7 +88,8 @@ def run(
             while True:
                 if (keys := key.read_text(encoding="utf-8")) != watched or witness is None:
                     watched, witness = keys, Witness(folder, signer, name, read_keys(keys))
-                fine = asyncio.run(_round(witness, url, token_file.read_text().strip(), stamper))
+                by = Account(token_url or f"{url.rstrip('/')}/auth/v1/token", account, secret_file.read_text().strip())
+                fine = asyncio.run(_round(witness, url, by, stamper))
                 if once:
                     raise typer.Exit(0 if fine else 1)
                 time.sleep(every)
@@ -95,11 +98,25 @@ def run(
         raise typer.Exit(1) from None
 
 
-async def _round(witness: "Witness", url: str, token: str, stamper: "Stamper | None") -> bool:
+class Account(NamedTuple):
+    """A program's account, and where it gets its tokens: client credentials, RFC 6749 4.4."""
+
+    token_url: str
+    name: str
+    secret: str
+
+
+async def _round(witness: "Witness", url: str, by: Account, stamper: "Stamper | None") -> bool:
     import httpx
 
-    headers = {"authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=TIMEOUT_S) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as http:
+        try:
+            form = {"grant_type": "client_credentials"}
+            answer = (await http.post(by.token_url, data=form, auth=(by.name, by.secret))).raise_for_status()
+            http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            typer.echo(f"away     no token from {by.token_url}: {type(error).__name__}: {error}", err=True)
+            return False
         fine = await look_around(witness, LogOverHttp(http))
     return fine if stamper is None else await stamper.stamp_newest(witness) and fine
 
