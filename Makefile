@@ -27,6 +27,7 @@ lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/daohu openapi --check docs/openapi.json
 	@$(BIN)/daohu roles table --check docs/roles.md
 	@$(BIN)/python -m services.personal_table check
+	@$(BIN)/python -m services.limits_table check
 	@$(BIN)/python tests/lint_locks.py
 	@$(BIN)/python -m deploy.sbom check
 
@@ -39,6 +40,7 @@ contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.y
 	@$(BIN)/daohu openapi > docs/openapi.json
 	@$(BIN)/daohu roles table > docs/roles.md
 	@$(BIN)/python -m services.personal_table write
+	@$(BIN)/python -m services.limits_table write
 
 drill: .venv/ready  ## backup, destroy, restore, verify, in both modes; prints how long it took (docs/backup.md)
 	@$(BIN)/python -m pytest -q -k drill tests/e2e/test_backup.py tests/integration/test_drill.py

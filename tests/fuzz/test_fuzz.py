@@ -10,7 +10,7 @@ from tests.fuzz.judge import Input, Judge, Tally
 from tests.fuzz.runs import Sizes, run
 
 SEED = 20161101
-SIZES = Sizes(each=1, crossed=1_200, replies=1_000, sent_files=60, files=7_700)
+SIZES = Sizes(each=1, crossed=700, replies=600, sent_files=50, files=8_500)
 
 
 def test_ten_thousand_hostile_inputs_do_no_harm(tmp_path, capsys):
