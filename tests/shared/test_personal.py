@@ -39,7 +39,8 @@ BY_PLACE = {
     "funds.project.performance_target": "a project's target", "funds.ledger_account.name": "kind, number and earmark",
     "assessment.appointment.title": "a post", "notify.prompt.reason": "a code", "notify.alarm.facts": "ids and counts",
     "registry.mandate_given.object": "what is audited", "kit.audit.facts": "ids and counts", "kit.import_file.errors": "row, column and code, without the cells",
-    "kit.look.filters": "the filters' names and codes",
+    "kit.look.filters": "the filters' names and codes", "funds.log_cosignature.witness": "an office",
+    "funds.log_cosignature.line": "its signature",
 }  # fmt: skip
 
 

@@ -59,6 +59,7 @@ RULES: dict[str, Rule] = {
     "ledger_posting": MONEY,
     "log_node": MONEY,
     "log_checkpoint": MONEY,
+    "log_cosignature": MONEY,
     "source": MONEY,
     "project": MONEY,
     "tranche": MONEY,
