@@ -213,6 +213,12 @@ MORE = (
         (("    if opted_out:\n", "    if False:\n"),),
         "tests/notify/test_notify_sender.py::test_who_opts_out_between_planning_and_sending_gets_nothing",
     ),
+    Mutant(
+        "bound approvals",
+        "services/funds/proofs/audit.py",
+        (("                await acts.check(self.source, self.book, self.bound, self.report)\n", ""),),
+        "tests/funds/test_proofs_insider.py::test_a_changed_approval_names_the_entry_that_it_let_through[sqlite-who]",
+    ),
 )
 
 MUTANTS = NAMED + MORE
