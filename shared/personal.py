@@ -50,11 +50,25 @@ class Personal:
     """Of a blind index: where it follows from, as `key` (this table's), `row` and `sealed` of the sealed number."""
     follows: Callable[[], Column[Any]] | None = field(default=None, compare=False)
     """Of a blind index without a number beside it: the index whose number it repeats."""
+    erased: "Erased | None" = None
+    """When it is erased by itself."""
 
 
-def sealed(place: str, what: str, *, why: str, kept: str, shown: str, row: str = "id") -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """So many days after the instant in a column of the same row."""
+
+    days: int
+    since: str
+
+    def __str__(self) -> str:
+        return f"{self.days} days from `{self.since}`"
+
+
+def sealed(place: str, what: str, *, why: str, kept: "str | Erased", shown: str, row: str = "id") -> dict[str, Any]:
     """`place`: the column of the seal's associated data. Sealing again gives other bytes: no part of a canonical dump."""
-    return {"volatile": True, MARK: Personal(Form.SEALED, what, why, kept, shown, place=place, row=row)}
+    mark = Personal(Form.SEALED, what, why, str(kept), shown, place=place, row=row, erased=_erased(kept))
+    return {"volatile": True, MARK: mark}
 
 
 def index(
@@ -62,14 +76,21 @@ def index(
     what: str,
     *,
     why: str,
-    kept: str,
+    kept: "str | Erased",
     place: str = "",
     source: Callable[[], Select[Any]] | None = None,
     follows: Callable[[], Column[Any]] | None = None,
 ) -> dict[str, Any]:
     """`place`: the column that the source's number is sealed for. Another key gives other digits: no part of a canonical dump."""
-    mark = Personal(Form.INDEX, what, why, kept, "nobody", place=place, kind=kind, source=source, follows=follows)
+    mark = Personal(
+        Form.INDEX, what, why, str(kept), "nobody",
+        place=place, kind=kind, source=source, follows=follows, erased=_erased(kept),
+    )  # fmt: skip
     return {"volatile": True, MARK: mark}
+
+
+def _erased(kept: "str | Erased") -> "Erased | None":
+    return kept if isinstance(kept, Erased) else None
 
 
 def masked(what: str, *, why: str, kept: str, shown: str = "whoever may read the row") -> dict[str, Any]:

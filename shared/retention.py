@@ -5,9 +5,10 @@ Dead letters, audit rows and mandates stay: they are closed or archived by peopl
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Column, delete, func, select, update
+from sqlalchemy import Column, MetaData, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.personal import ERASED, marked
 from shared.tables import LOOKS_KEPT, idempotency, import_file, inbox, look, outbox
 
 ANSWERS = timedelta(days=30)
@@ -47,6 +48,15 @@ async def forget_old(tx: AsyncConnection, *, now: datetime) -> bool:
     kept = import_file.c.file_sealed.is_not(None) & (import_file.c.at <= now - FILES)
     await tx.execute(update(import_file).where(kept).values(file_sealed=None))
     return any(more)
+
+
+async def forget_personal(tx: AsyncConnection, metadata: MetaData, *, now: datetime) -> None:
+    """Erases sealed values and indexes of a service whose period is over (`Erased` in their marks). Their rows stay."""
+    for column, mark in marked(metadata):
+        if mark.erased is not None:
+            since = column.table.c[mark.erased.since]
+            over = (since <= now - timedelta(days=mark.erased.days)) & (column != ERASED)
+            await tx.execute(update(column.table).where(over).values({column: ERASED}))
 
 
 async def _forget_before(tx: AsyncConnection, at: Column[datetime], before: datetime) -> bool:

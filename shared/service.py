@@ -77,7 +77,7 @@ class Service:
             settings.url, service=self.name, pools=settings.pools, application=f"daohu-{self.name}-{settings.role}"
         )
         renewal = (Job("renewal", rotation.EVERY_S, partial(_renew, tables)),) if tables is not None else ()
-        self.handlers, self.jobs = tuple(handlers), (*jobs, *renewal)
+        self.handlers, self.jobs, self.tables = tuple(handlers), (*jobs, *renewal), tables
         self.relay = Relay(self.database, bus, self.name, clock=self.clock) if relays else None
         self.group = Group(
             self.name,
@@ -259,3 +259,5 @@ async def _forget_old(service: Service) -> None:
         async with service.work() as work:
             await in_line(work.tx, "retention")
             more = await retention.forget_old(work.tx, now=work.now)
+            if service.tables is not None:
+                await retention.forget_personal(work.tx, service.tables, now=work.now)

@@ -30,8 +30,11 @@ from services.funds.payees.domain import Payee
 from services.funds.tables import metadata
 from shared import personal, pii
 from shared.db import Instant, chunked, in_area
-from shared.personal import AS_EVIDENCE, AS_HISTORY
+from shared.personal import AS_EVIDENCE, AS_HISTORY, ERASED, Erased
 from shared.scope import Area
+
+_KEPT = Erased(days=3653, since="ended_at")
+"""Ten years after another took its place (ours): what was paid by then stands in the ledger, with the last four digits."""
 
 payee = Table(
     "payee",
@@ -46,7 +49,7 @@ payee = Table(
             "payee.account_name",
             "account holder (户名)",
             why="payment by the bank",
-            kept=AS_HISTORY,
+            kept=_KEPT,
             shown="nobody: compared on import",
         ),
     ),
@@ -64,7 +67,7 @@ payee = Table(
             "payee.card",
             "bank card (银行卡号)",
             why="payment by the bank",
-            kept=AS_HISTORY,
+            kept=_KEPT,
             shown="nobody",
         ),
     ),
@@ -82,7 +85,7 @@ payee = Table(
             "card",
             "bank card (银行卡号)",
             why="one card is never paid for two households",
-            kept=AS_EVIDENCE,
+            kept=_KEPT,
             place="payee.card",
             source=lambda: _cards,
         ),
@@ -97,12 +100,12 @@ _current = payee.c.ended_at.is_(None)
 Index("uq_payee_household_current", payee.c.household_no, unique=True, sqlite_where=_current, postgresql_where=_current)
 Index("uq_payee_card_current", payee.c.card_blind, unique=True, sqlite_where=_current, postgresql_where=_current)
 
-_cards = select(
+_cards: Select[Any] = select(
     payee.c.id.label("key"),
     payee.c.id.label("row"),
     payee.c.card_sealed.label("sealed"),
     payee.c.card_blind.label("old"),
-).where(payee.c.card_sealed != "")
+).where(payee.c.card_sealed != ERASED)
 
 _SAME = (
     payee.c.id,

@@ -72,5 +72,5 @@ class ObjectionOut(BaseModel):
 class ObjectionWords(ObjectionOut):
     """An objection with what was said and answered, for those who handle it."""
 
-    text: str | None = Field(description="null: sealed under a key that is lost")
+    text: str | None = Field(description="null: no longer kept, or its key is lost")
     answer: str | None

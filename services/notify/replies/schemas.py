@@ -56,7 +56,7 @@ class ReportTaken(BaseModel):
 class ReportOut(ReportTaken):
     """A report as the office reads it."""
 
-    text: str | None = Field(description="null: sealed under a key that is lost")
+    text: str | None = Field(description="null: no longer kept, or its key is lost")
 
 
 class InboundRow(BaseModel):
@@ -67,5 +67,5 @@ class InboundRow(BaseModel):
     sender_masked: str
     cadre_no: str | None
     week: str | None
-    text: str | None = Field(description="null: sealed under a key that is lost")
+    text: str | None = Field(description="null: no longer kept, or its key is lost")
     received_at: datetime

@@ -10,10 +10,12 @@ from services.notify.replies.domain import InboundKind
 from services.notify.tables import metadata
 from shared import personal
 from shared.db import DivisionCode, Instant, in_area, insert_ignoring
-from shared.personal import AS_HISTORY
+from shared.personal import AS_HISTORY, Erased
 from shared.scope import Area
 
 _READERS = "whoever may read the week's replies, in the area"
+_KEPT = Erased(days=1096, since="received_at")
+"""Three years (ours): by then a year's assessment is closed and appealed; that, when and by whom was reported stays."""
 
 inbound = Table(
     "inbound_message",
@@ -34,7 +36,7 @@ inbound = Table(
             "inbound_message.sender",
             "the phone an SMS came from",
             why="a report's proof",
-            kept=AS_HISTORY,
+            kept=_KEPT,
             shown="nobody",
         ),
     ),
@@ -52,7 +54,7 @@ inbound = Table(
             "inbound_message.text",
             "what an SMS says",
             why="a report's proof",
-            kept=AS_HISTORY,
+            kept=_KEPT,
             shown=_READERS,
         ),
     ),
@@ -76,7 +78,7 @@ reports = Table(
             "report.text",
             "what a cadre reports",
             why="the week's work",
-            kept=AS_HISTORY,
+            kept=_KEPT,
             shown=_READERS,
         ),
     ),
