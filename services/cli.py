@@ -318,9 +318,10 @@ def roles_table(
     ] = None,
 ) -> None:
     """Print who may do what, and where, as the routes enforce it (角色权限表). `make contracts` writes it to docs/roles.md."""
-    from services.roles_table import acts, as_markdown
+    from services.roles_table import SHIPPED, acts, as_markdown
+    from shared.policy import PolicyBook
 
-    document = as_markdown(acts())
+    document = as_markdown(acts(), PolicyBook.load(SHIPPED))
     if check is None:
         sys.stdout.write(document)
     elif not check.exists() or check.read_text(encoding="utf-8") != document:

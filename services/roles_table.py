@@ -5,15 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter
 
 from services.catalogue import NAMES
 from shared.app import PUBLIC
 from shared.http import Reach, Route
+from shared.policy import Policy, PolicyBook
 from shared.roles import TITLES, Role
 
-COMMITTED = Path(__file__).parent.parent / "docs" / "roles.md"
+ROOT = Path(__file__).parent.parent
+COMMITTED, SHIPPED = ROOT / "docs" / "roles.md", ROOT / "policies"
 EVERYBODY, BUT, OWN = "everybody", "everybody but ", " (own)"
 FEW = 4
 """So many roles at most are named as exceptions of everybody."""
@@ -27,6 +30,18 @@ SERVICES = {
     "assessment": "考核 Assessment",
     "notify": "短信提示 Prompts",
 }
+PACKS = {
+    "registry.identification": "识别程序 Who acts in an identification",
+    "registry.exit": "退出程序 Who acts in an exit",
+    "registry.ledger_rights": "台账 Who keeps which ledger",
+    "funds.approval_chain": "审批链 Who acts on projects and tranches",
+    "funds.incompatible_roles": "不相容岗位 Acts that exclude each other",
+}
+ACTS = {
+    "apply": "申报", "review": "审核", "approve": "审批", "release": "放行", "pay": "拨付", "hold": "预留资金",
+    "payees": "录入收款账户",
+}  # fmt: skip
+LEDGERS = {"registration": "建档立卡", "monitoring": "动态监测", "measures": "帮扶措施"}
 REACHES = {Reach.AREA: "辖区 area", Reach.COUNTY: "全县 county"}
 
 
@@ -121,8 +136,8 @@ def _who_zh(act: Act) -> str:
     return "、".join(named)
 
 
-def as_markdown(table: Sequence[Act]) -> str:
-    """docs/roles.md."""
+def as_markdown(table: Sequence[Act], packs: PolicyBook) -> str:
+    """docs/roles.md: the routes' rights, and what the counties' packs leave of them."""
     cells = len(table) * len(Role)
     parts = [
         "# Who may do what (角色权限表)",
@@ -153,6 +168,9 @@ def as_markdown(table: Sequence[Act]) -> str:
         own = [act for act in table if act.service == service]
         parts += ["", *_rows("### 办理 Write", [act for act in own if not act.reads])]
         parts += ["", *_rows("### 查看 Read", [act for act in own if act.reads])]
+    for policy in packs.list():
+        if policy.key in PACKS:
+            parts += ["", *_of_pack(policy)]
     parts += ["", "## Without a token 无需登录", "", "| Address | Why |", "| --- | --- |"]
     parts += [f"| `/<service>{path}` | {reason} |" for path, reason in PUBLIC.items()]
     return "\n".join(parts) + "\n"
@@ -169,6 +187,34 @@ def _rows(heading: str, table: Iterable[Act]) -> list[str]:
         f"| {act.term} | {act.says} | {_who_zh(act)} | {_who(act)} | {REACHES[act.reach]} | `{act.address}` |"
         for act in table
     ]
+
+
+def _of_pack(policy: Policy) -> list[str]:
+    """What a county's pack says of who does what."""
+    head = [f"## {PACKS[policy.key]} (`{policy.key}`, {policy.place}, from {policy.effective_from})", ""]
+    if policy.key == "funds.incompatible_roles":
+        said = (f"{ACTS[one]} ≠ {ACTS[other]} ({one} ≠ {other})" for one, other in policy.value)
+        return [*head, "One person, or one and whom he stands in for, does not do both on the same object: 409 `same_person`.", "",
+                *(f"- {pair}" for pair in said)]  # fmt: skip
+    rows = (
+        [(LEDGERS[ledger], ledger, "", roles) for ledger, roles in policy.value.items()]
+        if policy.key == "registry.ledger_rights"
+        else [(s["name"], s["name_en"], s["level"], s.get("actors") or s["roles"]) for s in _steps(policy.value)]
+    )
+    return [
+        *head,
+        "| 事项 | What | Level | 谁 | Who |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {zh} | {en} | {level} | {'、'.join(TITLES[Role(r)].zh for r in who)} | {', '.join(who)} |"
+            for zh, en, level, who in rows
+        ),
+    ]
+
+
+def _steps(value: Any) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = value["steps"] if isinstance(value, dict) else value
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
