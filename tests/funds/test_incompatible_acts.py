@@ -28,12 +28,13 @@ def everything(county, subject):
 
 
 @pytest.mark.rule("FND-019")
-@pytest.mark.parametrize("maker", ["applicant-1", "reviewer-1", "approver-1", "cashier", "finance-1"])
-async def test_who_made_or_checked_a_payment_does_not_pay_it(county, maker):
+async def test_who_made_or_checked_a_payment_does_not_pay_it(county):
     desk = WithCashier(county.live)
     id = await desk.ready_tranche()
     desk.live.pass_days(10)
-    assert refused(await desk.pay(id, everything(desk, maker))) == (409, "same_person")
+    makers = ("applicant-1", "reviewer-1", "approver-1", "cashier", "finance-1")
+    answers = [refused(await desk.pay(id, everything(desk, maker))) for maker in makers]
+    assert answers == [(409, "same_person")] * len(makers)
     created(await desk.pay(id, everything(desk, "somebody-else")))
 
 
