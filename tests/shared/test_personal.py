@@ -1,5 +1,7 @@
 """shared.personal: every column that can hold something of a person is marked, and every mark says what rotation needs."""
 
+import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -123,3 +125,31 @@ def test_the_document_is_what_the_marks_say():
 def test_a_document_without_its_marks_is_refused():
     with pytest.raises(ValueError, match="lacks"):
         personal_table.written("# Personal data\n")
+
+
+NUMBERS = re.compile(r"id_number|card|phone|account|sender|mobile|bank_no")
+
+
+def _answers(document: dict[str, Any]) -> set[str]:
+    """Names of the schemas that some answer is made of."""
+    found: set[str] = set()
+    left = {name for route in document["paths"].values() for act in route.values() for name in _named(act["responses"])}
+    while left:
+        found |= left
+        left = {other for name in left for other in _named(document["components"]["schemas"][name])} - found
+    return found
+
+
+def _named(value: Any) -> set[str]:
+    return set(re.findall(r"#/components/schemas/([\w.\-]+)", json.dumps(value)))
+
+
+def test_every_answer_masks_numbers_but_the_one_that_is_shown_on_record():
+    document = json.loads((personal_table.COMMITTED.parent / "openapi.json").read_text(encoding="utf-8"))
+    shown = {
+        f"{name}.{field}"
+        for name in _answers(document)
+        for field in document["components"]["schemas"][name].get("properties", {})
+        if NUMBERS.search(field) and not field.endswith("_masked")
+    }
+    assert shown == {"registry.Unmasked.id_number"}
