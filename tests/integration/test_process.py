@@ -188,15 +188,27 @@ def test_without_its_tables_it_does_not_start_and_says_what_makes_them(bare: Dep
     assert "daohu migrate" in live.said("not_prepared")[0]["reason"]
 
 
-def test_tables_of_another_release_are_not_worked_on(made: Deployment) -> None:
+@contextmanager
+def tables_at(made: Deployment, revision: str) -> Iterator[None]:
+    """As if another release had migrated them."""
     with psycopg.connect(made.environment["DAOHU_NOTIFY_DATABASE_URL"], autocommit=True) as connection:
         of_this_release = connection.execute("select version_num from notify_version").fetchall()
-        connection.execute("update notify_version set version_num = '9999' where version_num not like 'kit%'")
-        live = made.run("--role", "api")
-        assert live.process.wait(START_S) == 1
+        connection.execute("update notify_version set version_num = %s where version_num not like 'kit%%'", [revision])
+        yield
         connection.execute("delete from notify_version")
         connection.cursor().executemany("insert into notify_version values (%s)", of_this_release)
-    assert "9999" in live.said("not_prepared")[0]["reason"]
+
+
+def test_tables_of_an_older_release_are_not_worked_on(made: Deployment) -> None:
+    with tables_at(made, "0000"):
+        live = made.run("--role", "api")
+        assert live.process.wait(START_S) == 1
+    assert "0000" in live.said("not_prepared")[0]["reason"]
+
+
+def test_on_tables_of_a_newer_release_it_serves_so_that_one_can_go_back(made: Deployment) -> None:
+    with tables_at(made, "9999"), made.running("--role", "api") as live:
+        assert "9999" in live.said("tables_of_a_newer_release")[0]["at"]
 
 
 def test_what_breaks_it_is_logged_by_kind_and_place_and_not_quoted(made: Deployment, tmp_path: Path) -> None:
