@@ -75,6 +75,8 @@ class Embedded:
     """
 
     def __init__(self, home: Path, **given: Any) -> None:
+        """Raises KeyFileBroken, KeyFileExposed: without its keys a house does not begin."""
+        keys.require(home)
         self.home, self.given = home, {"home": home, **given}
         self.bus = LocalBus(home / "bus.db")
         self.apps: dict[str, FastAPI] = {}

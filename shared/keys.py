@@ -12,6 +12,7 @@ from shared.auth import TrustedIssuer, Verifier
 from shared.clock import Clock
 from shared.issuer import MAX_LIFE, MOVED_LIFE, LocalIssuer, LocalKeys, longest_life
 from shared.keyfiles import KeyFileBroken
+from shared.keyring import RingFile
 from shared.pii import Vault
 from shared.revocation import FILE as REVOKED
 from shared.revocation import Revocations
@@ -50,6 +51,13 @@ def rotate_issuer(home: Path, now: datetime, *, at_once: bool = False) -> str:
 
 def vault(settings: Settings) -> Vault:
     return Vault.at(settings.home / "keys" / "vault.json")
+
+
+def require(home: Path) -> None:
+    """Raises KeyFileBroken or KeyFileExposed when there is a keyring that cannot be read; makes none."""
+    file = RingFile(home / "keys" / "vault.json")
+    if file.exists:
+        file.read()
 
 
 def make(home: Path) -> None:

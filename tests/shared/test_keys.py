@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from services import prepare
+from services.embedded import Embedded
 from services.funds.settings import Settings as FundsSettings
 from services.notify.settings import Settings as NotifySettings
 from shared import keys
 from shared.clock import SystemClock
+from shared.keyfiles import KeyFileBroken
 from shared.roles import Role
 
 
@@ -48,6 +50,14 @@ def test_who_seals_needs_the_logs_private_key_and_an_api_does_not(tmp_path: Path
     assert keys.missing(settings) == []
     (tmp_path / "keys" / "funds-log.key").unlink()
     assert bool(keys.missing(settings)) is private
+
+
+def test_a_house_without_its_master_key_does_not_begin_and_says_which_file_it_misses(tmp_path: Path) -> None:
+    prepare.all_keys(tmp_path)
+    (tmp_path / "keys" / "master.key").unlink()
+    with pytest.raises(KeyFileBroken) as refused:
+        Embedded(tmp_path)
+    assert "master.key" in str(refused.value)
 
 
 def test_a_keyring_from_the_environment_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
