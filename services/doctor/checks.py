@@ -85,7 +85,10 @@ async def key_files(patient: Patient) -> AsyncIterator[Finding]:
             "put it back from where the keys are kept (docs/backup.md); never make a new one for old data; 恢复密钥文件",
         )  # fmt: skip
         return
-    exposed = [path.name for path in sorted(folder.glob("*")) if path.suffix != ".pub" and path.stat().st_mode & 0o077]
+    files = [
+        path for path in sorted(folder.glob("*")) if path.is_file()
+    ]  # /dev/null lies over a key that is not for this process
+    exposed = [path.name for path in files if path.suffix != ".pub" and path.stat().st_mode & 0o077]
     if exposed:
         yield Finding(
             "keys", "", FAIL, f"others may read {', '.join(exposed)}",
