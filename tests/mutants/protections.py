@@ -219,6 +219,24 @@ MORE = (
         (("                await acts.check(self.source, self.book, self.bound, self.report)\n", ""),),
         "tests/funds/test_proofs_insider.py::test_a_changed_approval_names_the_entry_that_it_let_through[sqlite-who]",
     ),
+    Mutant(
+        "compare and set",
+        "shared/rotation.py",
+        (('column == bindparam("r_old"))', 'bindparam("r_old") == bindparam("r_old"))'),),
+        "tests/shared/test_rotation.py::test_whoever_writes_between_reading_and_renewing_wins[sqlite]",
+    ),
+    Mutant(
+        "older indexes",
+        "shared/pii.py",
+        (("for tag, key in keys[1:])", "for tag, key in keys[:0])"),),
+        "tests/shared/test_keyring.py::TestFollowing::test_an_index_has_its_older_forms_until_the_older_key_is_retired",
+    ),
+    Mutant(
+        "erased history",
+        "services/registry/households/erasure.py",
+        (('_without(line["changes"], number)', 'line["changes"]'),),
+        "tests/registry/test_erasure.py::test_nothing_of_the_person_is_left_and_the_history_says_who_erased_it[sqlite]",
+    ),
 )
 
 MUTANTS = NAMED + MORE
