@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from services.backup.take import LAST
 from services.doctor.findings import Finding, State
 from services.doctor.patient import Patient
+from services.embedded import RESTORING
 from shared import keys, migrate, tables
 from shared.db import Database
 from shared.dead_letters import DEAD, PARKED
@@ -118,6 +119,14 @@ async def key_files(patient: Patient) -> AsyncIterator[Finding]:
 
 async def databases(patient: Patient) -> AsyncIterator[Finding]:
     """They answer, and their tables are those of this release."""
+    if (patient.home / RESTORING).exists():
+        yield Finding(
+            "database",
+            "",
+            FAIL,
+            "a restore into this home did not end",
+            "give the same `daohu restore` again; 重新执行恢复命令",
+        )
     for name, database in patient.databases.items():
         if database is None:
             yield Finding(

@@ -178,6 +178,11 @@ async def test_a_restore_that_did_not_end(home: Path) -> None:
     assert await faults(home) == [("database", "funds", State.FAIL)]
 
 
+async def test_a_restore_into_the_home_that_did_not_end(home: Path) -> None:
+    (home / "restoring").mkdir()
+    assert await faults(home) == [("database", "", State.FAIL)]
+
+
 async def test_a_topic_that_is_missing(home: Path) -> None:
     async with bus_of(home) as bus:
         with bus.transaction() as sql:

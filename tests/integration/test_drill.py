@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -164,6 +165,7 @@ def test_facts_that_were_on_their_way_arrive_once_after_a_restore_to_a_new_kafka
 
     restored = ground.daohu("restore", backup, "--key", tmp_path / "backup.key")
     assert restored.returncode == 0, restored.stderr
+    assert re.search(r"sent again to Kafka  registry [1-9]", restored.stdout), restored.stdout
     assert taken(ground) - recorded(ground) == set()
     waiting = heard(ground) - taken(ground)
     assert waiting != set()
