@@ -9,7 +9,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -131,7 +131,7 @@ class Ring:
     def followed(self, purpose: Purpose, *, since: datetime) -> "Ring":
         """With a new key of a purpose that becomes the current one at `since`."""
         if purpose == "data":
-            id = f"k{1 + max(_number(key.id) for key in self.data)}"
+            id = f"k{1 + max(map(_number, (*self.lost, *(key.id for key in self.data))))}"
             return replace(self, data=(*self.data, Key(id, _fresh(), since)))
         return replace(self, blind=(*self.blind, Key(secrets.token_hex(BLIND_ID_BYTES), _fresh(), since)))
 
@@ -201,6 +201,8 @@ class RingFile:
             ring = self.read()
             if id not in ring.lost:
                 return False
+            if _number(id) > max(_number(key.id) for key in ring.data):
+                ring = ring.followed("data", since=EPOCH)  # else the next new key would have the name of this one
             self._write(replace(ring, lost=tuple(other for other in ring.lost if other != id)), self.master())
         return True
 
@@ -241,7 +243,7 @@ class RingFile:
                 )
             yield ring
 
-    def _write(self, ring: Ring, master: MasterKeys) -> None:
+    def _write(self, ring: Ring, master: KeyWrapper) -> None:
         keyfiles.replace(self.path, _text(ring, master))
 
     def _master(self) -> MasterKeys | None:
@@ -254,14 +256,14 @@ class RingFile:
         return _text(Ring.new(), self.master())
 
 
-def _read(text: str, master: Any) -> Ring | None:
+def _read(text: str, master: Callable[[], KeyWrapper | None]) -> Ring | None:
     """None when its master key is not there. Raises KeysUnreadable."""
     try:
         said = json.loads(text)
         if "wrapped_by" not in said:
             return _plain(said)
         by: str = said["wrapped_by"]
-        wrapper: KeyWrapper | None = master()
+        wrapper = master()
         if wrapper is None:
             return None
         keys: dict[str, list[Key]] = {"data": [], "blind": []}
@@ -293,7 +295,7 @@ def _plain(said: dict[str, Any]) -> Ring:
     return Ring(tuple(Key(id, keys[id], EPOCH) for id in ordered), (blind,))
 
 
-def _text(ring: Ring, master: MasterKeys) -> bytes:
+def _text(ring: Ring, master: KeyWrapper) -> bytes:
     def listed(keys: tuple[Key, ...]) -> list[dict[str, str]]:
         return [
             {"id": key.id, "since": key.since.isoformat(), "key": _encoded(master.wrap(key.secret))} for key in keys
@@ -313,4 +315,4 @@ def _encoded(data: bytes) -> str:
 
 def _number(id: str) -> int:
     """k12 → 12; an id of another shape counts as 0."""
-    return int(id[1:]) if id[1:].isdigit() else 0
+    return int(id[1:]) if id[:1] in "km" and id[1:].isdigit() else 0

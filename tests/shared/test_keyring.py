@@ -209,6 +209,15 @@ class TestALostKey:
         assert (file.forget("k1"), file.forget("k2")) == (True, False)
         assert file.follow("data", since=EPOCH).id == "k3"
 
+    def test_the_name_of_a_key_that_was_given_up_is_not_given_again(self, file: RingFile):
+        file.read()
+        file.follow("data", since=EPOCH)
+        said = json.loads(file.path.read_text())
+        said["data"][1]["key"] = base64.b64encode(bytes(40)).decode()
+        file.path.write_text(json.dumps(said))
+        assert (file.read().lost, file.forget("k2")) == (("k2",), True)
+        assert [key.id for key in file.read().data] == ["k1", "k3"]
+
     def test_a_number_that_was_never_sealed_is_not_repeated(self, file: RingFile):
         with pytest.raises(KeyLost) as lost:
             vault(file, Clock()).open(f"{PHONE}:AAAA", column="c", row="1")
