@@ -15,9 +15,7 @@ look-ups and the ledger's own, take at most 180 of a server's 200 (`max_connecti
 class Settings(BaseSettings):
     """What every service needs to know. Variables are `DAOHU_…`; a service's database is `DAOHU_<SERVICE>_DATABASE_URL`."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="DAOHU_", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="DAOHU_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     service: ClassVar[str]
 
