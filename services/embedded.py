@@ -80,7 +80,9 @@ class Embedded:
         self.home, self.given = home, {"home": home, **given}
         self.bus = LocalBus(home / "bus.db")
         self.apps: dict[str, FastAPI] = {}
-        self.house = FastAPI(lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+        self.house = FastAPI(
+            lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
+        )
         self._house_routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -62,7 +62,13 @@ def build(
                 await service.stop()
 
     app = FastAPI(
-        title=title, version="1", lifespan=lifespan, openapi_url=f"{prefix}/openapi.json", docs_url=None, redoc_url=None
+        title=title,
+        version="1",
+        lifespan=lifespan,
+        openapi_url=f"{prefix}/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,  # a redirect would be made of the Host header, which anybody writes
     )
     app.state.service, app.state.finds = service, finds
     app.state.refusals = Refusals(service.name, service.log)

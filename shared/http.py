@@ -169,7 +169,7 @@ class Directory:
         for route in everything.routes:
             path = getattr(route, "path", "")
             assert "{" not in _shelf(path), f"{path}: the first three parts of an address are words"
-            self._shelves.setdefault(_shelf(path), APIRouter()).routes.append(route)
+            self._shelves.setdefault(_shelf(path), APIRouter(redirect_slashes=False)).routes.append(route)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         shelf = self._shelves.get(_shelf(scope["path"])) if scope["type"] == "http" else None

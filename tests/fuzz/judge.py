@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import httpx
 from area_rule.answers import text_of
@@ -33,7 +34,8 @@ class Input:
     body: bytes = b""
 
     def text(self) -> str:
-        return f"{self.path} {self.body.decode('utf-8', 'replace')}"
+        coding = "utf-16" if self.body.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8"  # JSON may be either
+        return f"{unquote(self.path)} {self.path} {self.body.decode(coding, 'replace')}"
 
     def keep(self, kind: str, why: str) -> Path:
         """Writes it to FOUND; the name is made of its content, so that the same is kept once."""
@@ -83,6 +85,8 @@ class Judge:
         self.tally, self.canaries = tally, canaries(mine, theirs)
         self._named: set[str] = set()
         """Canaries that the caller has sent: the record of looks tells him what he asked for."""
+        self._written: set[str] = set()
+        """Those of them in writes that were accepted: from then on he reads what he wrote himself."""
 
     def see(self, kind: str, sent: Input, answer: httpx.Response, *, wrong: Sequence[str] = ()) -> None:
         """One answer; `wrong`: what others found wrong with it."""
@@ -98,8 +102,10 @@ class Judge:
         said = text_of(answer) if answer.content else ""  # a HEAD has none
         asked = sent.text()
         self._named |= {sign for sign in self.canaries if sign in asked}
-        known = self._named if _LOOKS.search(sent.path) else ()
+        known = self._named if _LOOKS.search(sent.path) else self._written
         shown = [sign for sign in self.canaries if sign in said and sign not in asked and sign not in known]
+        if sent.method != "GET" and answer.is_success:
+            self._written |= {sign for sign in self.canaries if sign in asked}
         wrong = [f"shows {sign} of the other town" for sign in shown]
         if "set-cookie" in answer.headers or any(not value.isprintable() for value in answer.headers.values()):
             wrong.append(f"a header that was sent in: {dict(answer.headers)}")

@@ -106,6 +106,13 @@ async def test_no_answer_carries_a_header_that_was_sent_in(house, evil):
         assert answer.status_code < 500
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_no_answer_sends_a_caller_to_the_host_he_named(house):
+    for path in ("/registry/v1/divisions/", "/livez/", "/funds/livez/"):
+        answer = await house.http.get(path, headers={"host": "evil.example"})
+        assert (answer.status_code, "location" in answer.headers) == (404, False)
+
+
 # The log
 
 
