@@ -19,6 +19,8 @@ PATIENCE_S = 90.0
 """How long an answer is waited for while the process is away."""
 
 RETRY_PAUSE_S = 0.1
+LATER = (408, 429, 503)
+"""Answers that mean: the same again, later."""
 TIMEOUT_S = 60.0
 MAX_KEY = 100
 PAGE = 500
@@ -144,8 +146,8 @@ class Driver:
             except httpx.TransportError as error:
                 self._rest(given_up, type(error).__name__)
                 continue
-            if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
-                self._rest(given_up, "503")
+            if response.status_code in LATER:
+                self._rest(given_up, str(response.status_code))
                 continue
             self.requests += 1
             if response.status_code == expect or (not expect and response.is_success):
