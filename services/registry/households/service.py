@@ -206,8 +206,8 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
     Raises HouseholdUnknown, Stale, DivisionUnknown, CausesRepeat, FutureDate.
     """
     row = await _row(work, household_id)
-    match(row["version"])
     require_keeper(work, Ledger.MONITORING, [row["division"]])
+    match(row["version"])
     sent = order.fields()
     if "incomes" in sent:
         sent["incomes"] = {str(year): amount for year, amount in sorted(sent["incomes"].items())}
@@ -225,8 +225,8 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
 async def add_member(work: Work, household_id: UUID, order: MemberAdd, match: Match) -> HouseholdOut:
     """A person joins the household. Raises HouseholdUnknown, Stale, PersonElsewhere, HeadMissing, SexConflict, FutureDate."""
     row = await _row(work, household_id)
-    match(row["version"])
     require_keeper(work, Ledger.MONITORING, [row["division"]])
+    match(row["version"])
     domain.require_sex(order.sex, pii.sex(order.id_number), order.relation)
     people = [dict(member) for member in await store.members_of(work.tx, [row["id"]], work.area)]
     values = order.model_dump(include=set(MemberIn.model_fields))
@@ -247,8 +247,8 @@ async def change_member(
     Raises HouseholdUnknown, MemberUnknown, Stale, MemberLeft, PersonElsewhere, HeadMissing, SexConflict, FutureDate.
     """
     row = await _row(work, household_id)
-    match(row["version"])
     require_keeper(work, Ledger.MONITORING, [row["division"]])
+    match(row["version"])
     people = [dict(member) for member in await store.members_of(work.tx, [row["id"]], work.area)]
     member = next((person for person in people if person["id"] == member_id), None)
     if member is None:
