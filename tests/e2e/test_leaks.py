@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 from conftest import STARTS_AT, Month, issue_at
-from test_rotation import opened
+from test_rotation_load import opened
 
 from demo import cast
 from demo.driver import Who
