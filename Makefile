@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SEED ?= 1
+PROCESSES ?= 2
 
 .PHONY: demo test lint format contracts migration lock bench drill sbom mutants fuzz chaos soak clean
 
@@ -15,8 +16,8 @@ SEED ?= 1
 demo: .venv/ready  ## a county's month, end to end
 	@$(BIN)/daohu demo --county pingli --seed $(SEED)
 
-test: .venv/ready  ## every test; the last lines say what did not run here and why
-	@$(BIN)/python -m pytest
+test: .venv/ready  ## every test, in PROCESSES at once; the last lines say what was measured, and what did not run here and why
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
 
 lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/ruff check .

@@ -27,6 +27,12 @@ class Server(Protocol):
 S = TypeVar("S", bound=Server)
 
 
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tells what a test counted or measured. It stands in the last lines, whichever process the test ran in."""
+    return lambda text: record_property("said", text)
+
+
 @contextmanager
 def _running(start: Callable[[Path], S]) -> Iterator[S]:
     with tempfile.TemporaryDirectory(prefix="daohu-") as folder:
@@ -99,7 +105,31 @@ def three_brokers() -> Iterator[Kafka]:
         yield server
 
 
+HERE = Path(__file__).parent
+CLUSTERS, HOUSES = ("chaos", "integration"), ("e2e",)
+"""Folders whose tests start whole clusters, and those that start houses: of each kind one at a time."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What one of several pytest processes takes as a whole: such a folder, elsewhere a file with the servers of its module."""
+    for item in items:
+        place = item.path.relative_to(HERE)
+        kind = {**dict.fromkeys(CLUSTERS, "clusters"), **dict.fromkeys(HOUSES, "houses")}.get(place.parts[0])
+        item.add_marker(pytest.mark.xdist_group(kind or str(place)))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    said = [
+        str(text)
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, text in report.user_properties
+        if name == "said"
+    ]
+    if said:
+        terminalreporter.section("what was counted and measured")
+        terminalreporter.write("\n".join([*said, ""]))
     skipped = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", []))
     terminalreporter.section("what did not run here, and why")
     for why, tests in skipped.items():

@@ -5,11 +5,11 @@ import re
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import House, Month, daohu, issue_at, running_house
 
 from demo import cast
@@ -43,7 +43,7 @@ def seconds_of(said: str) -> float:
     return float(re.findall(r"· ([\d.]+) s$", said.splitlines()[0])[0])
 
 
-def test_drill_backup_destroy_restore_verify(month: Month, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drill_backup_destroy_restore_verify(month: Month, tmp_path: Path, say: Callable[[str], None]) -> None:
     home, backup, witness = tmp_path / "home", tmp_path / "month.backup", tmp_path / "witnessed.txt"
     shutil.copytree(month.home, home)
     before = dumped(home)
@@ -62,9 +62,8 @@ def test_drill_backup_destroy_restore_verify(month: Month, tmp_path: Path, capsy
     assert dumped(home) == before != []
     verified = daohu("verify", "--database", home / "funds.db", "--checkpoint", witness)
     assert verified.returncode == 0, verified.stderr
-    with capsys.disabled():
-        size = backup.stat().st_size / 1e6
-        print(f"\ndrill, embedded: {size:.1f} MB, backup {seconds_of(made):.1f} s, lost to verified {took:.1f} s")
+    size = backup.stat().st_size / 1e6
+    say(f"drill, embedded: {size:.1f} MB, backup {seconds_of(made):.1f} s, lost to verified {took:.1f} s")
 
 
 class Office:

@@ -4,6 +4,7 @@ The driver stays outside: it repeats what was not answered, under the same Idemp
 """
 
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,7 @@ def rows_of(home: Path) -> tuple[str, list[str]]:
 
 
 def test_the_month_is_the_same_when_the_process_dies_all_the_time(
-    month: Month, county: County, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    month: Month, county: County, tmp_path: Path, say: Callable[[str], None]
 ) -> None:
     home = tmp_path / "killed"
     killer = Killer(home, STARTS_AT, MOMENTS)
@@ -105,10 +106,7 @@ def test_the_month_is_the_same_when_the_process_dies_all_the_time(
         killer.stop()
         assert not killer.fell, killer.fell
     places = Counter(moment.place for moment in killer.killed)
-    with capsys.disabled():
-        print(
-            f"\nkilled {places.total()} times: {', '.join(f'{place} {times}' for place, times in sorted(places.items()))}"
-        )
+    say(f"killed {places.total()} times: {', '.join(f'{place} {times}' for place, times in sorted(places.items()))}")
     assert places.total() >= LEAST_KILLS, f"not reached: {killer.missed}"
     assert {moment.point for moment in killer.killed} == {moment.point for moment in MOMENTS}, killer.missed
     inside = Counter(moment.service for moment in killer.killed if moment.point in IN_TRANSACTION)

@@ -14,7 +14,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pytest
 from conftest import daohu, running_house
 from sqlalchemy import select
 from test_backup import Office
@@ -25,6 +24,7 @@ from demo.driver import Who
 from services.catalogue import NAMES, part
 from shared import tables
 from shared.db import Database
+from shared.keyring import RingFile
 from shared.personal import ERASED, Form, marked
 from shared.pii import TEST_CARD_PREFIX, Vault
 from shared.roles import Role
@@ -175,16 +175,15 @@ def standing(home: Path) -> Any:
     return json.loads(said.stdout)
 
 
-def test_all_keys_are_replaced_under_load_and_nobody_notices(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_all_keys_are_replaced_under_load_and_nobody_notices(tmp_path: Path, say: Callable[[str], None]) -> None:
     witnessed, log_keys = tmp_path / "witnessed.txt", tmp_path / "funds.vkey"
     with running_house(tmp_path / "home") as house:
         office = Office(house)
         load = Load(office, "rotation")  # enters the divisions
         desk = Desk(office)
         erased = desk.erase_one()
-        before = {key["id"] for key in standing(house.home)["keys"]}
+        ring = RingFile(house.home / "keys" / "vault.json").read()
+        before = {key.id for key in (*ring.data, *ring.blind)}
         with load.at_work(), desk.at_work():
             load.go_on()
             witnessed.write_text(desk.said("/funds/v1/checkpoints/latest"))
@@ -211,5 +210,4 @@ def test_all_keys_are_replaced_under_load_and_nobody_notices(
     assert found["registry.member_identity.number_sealed"] >= PEOPLE + load.done["household"]
     assert found["funds.payee.card_sealed"] == PEOPLE
     requests = desk.asked.total() + len(load.seconds)
-    with capsys.disabled():
-        print(f"\nrotation under load: {found.total()} values, {requests} requests, 0 failed, {took:.1f} s")
+    say(f"rotation under load: {found.total()} values, {requests} requests, 0 failed, {took:.1f} s")

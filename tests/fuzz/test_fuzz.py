@@ -13,10 +13,9 @@ SEED = 20161101
 SIZES = Sizes(each=1, crossed=700, replies=600, sent_files=50, files=8_500)
 
 
-def test_ten_thousand_hostile_inputs_do_no_harm(tmp_path, capsys):
+def test_ten_thousand_hostile_inputs_do_no_harm(tmp_path, say):
     tally = run(tmp_path, SIZES, SEED)
-    with capsys.disabled():
-        print("\n" + "\n".join(tally.lines()) + f"\nmemory   {tally.memory}")
+    say("\n".join(tally.lines()) + f"\nmemory   {tally.memory}")
     assert tally.failures == []
     assert tally.inputs.total() >= 10_000
     assert {"200", "201", "409", "422", "413", "wrong rows"} <= set(tally.answers)

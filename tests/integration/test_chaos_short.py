@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,13 @@ from tests.servers import NotHere
 SEED = 1
 
 
-def test_ten_kills_change_nothing(undisturbed: Lived, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ten_kills_change_nothing(undisturbed: Lived, say: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="daohu-chaos-") as folder:
         try:
             outcome = under_fire(Path(folder), undisturbed.month, kills=SHORT, seed=SEED)
         except NotHere as missing:
             (pytest.fail if os.environ.get("DAOHU_REQUIRE_SERVERS") == "1" else pytest.skip)(str(missing))
     run = report.row(outcome, SHORT, 1)
-    with capsys.disabled():
-        print(f"\n{report.text(run)}")
+    say(f"{report.text(run)}")
     assert not outcome.wrong()
     assert report.holds(run)

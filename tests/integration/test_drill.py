@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,7 +113,7 @@ def test_drill_on_postgresql_and_kafka(
     twins: Cluster,
     ground: Ground,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    say: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     something_to_lose(twins)
@@ -131,11 +131,8 @@ def test_drill_on_postgresql_and_kafka(
     assert "registry 0 · funds 0 · assessment 0 · notify 0" in restored.stdout  # everybody had taken everything
     with pytest.raises(NotEmpty, match="never goes over a house"):
         asyncio.run(Servers(ground.home, ground.urls).require_empty(""))
-    with capsys.disabled():
-        size = backup.stat().st_size / 1e6
-        print(
-            f"\ndrill, PostgreSQL and Kafka: {size:.1f} MB, backup {made - began:.1f} s, restored and verified {took:.1f} s"
-        )
+    size = backup.stat().st_size / 1e6
+    say(f"drill, PostgreSQL and Kafka: {size:.1f} MB, backup {made - began:.1f} s, restored and verified {took:.1f} s")
 
 
 def test_facts_that_were_on_their_way_arrive_once_after_a_restore_to_a_new_kafka(

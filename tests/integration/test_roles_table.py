@@ -4,7 +4,7 @@ Where the table says yes the gate lets him pass in his own town, and nothing of 
 says no he is refused as a stranger to the act. Source: XC-004; issue 5, "done when" 3.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, replace
 
 import httpx
@@ -147,10 +147,9 @@ async def cells(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cells
 
 
 @asked
-async def test_every_cell_of_the_table_is_as_it_says(cells: Cells, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_every_cell_of_the_table_is_as_it_says(cells: Cells, say: Callable[[str], None]) -> None:
     wrong = await cells.wrong(ROWS)
-    with capsys.disabled():
-        print(f"\nroles {len(Role)}, acts {len(ROWS)}, cells {cells.tried}, wrong {len(wrong)}")
+    say(f"roles {len(Role)}, acts {len(ROWS)}, cells {cells.tried}, wrong {len(wrong)}")
     assert not wrong, "\n".join(map(str, wrong))
     assert cells.tried == len(ROWS) * len(Role)
     assert f"= {cells.tried} cells" in COMMITTED.read_text(encoding="utf-8")

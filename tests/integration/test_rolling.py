@@ -1,8 +1,7 @@
 """Every process of the county is restarted while people work, those of a service in turn: who repeats as documented sees no error."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-
-import pytest
 
 from tests.integration.cluster import Cluster
 from tests.integration.load import Load
@@ -12,9 +11,7 @@ AT_ONCE = 2
 """Services that are restarted at the same time."""
 
 
-def test_a_rolling_restart_of_everything_is_an_error_to_nobody(
-    twins: Cluster, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_rolling_restart_of_everything_is_an_error_to_nobody(twins: Cluster, say: Callable[[str], None]) -> None:
     def restart(service: str) -> None:
         for process in [process for process in twins.processes.values() if process.part.service == service]:
             assert twins.restart(process.name) == 0, process.last_lines()
@@ -25,5 +22,4 @@ def test_a_rolling_restart_of_everything_is_an_error_to_nobody(
             list(threads.map(restart, SERVICES))
         load.go_on()
     all_came_out(twins, load)
-    with capsys.disabled():
-        print(f"\nEvery process restarted under load. {load.said()}")
+    say(f"Every process restarted under load. {load.said()}")

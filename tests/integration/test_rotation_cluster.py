@@ -1,8 +1,7 @@
 """All keys of a cluster are replaced under load: two of each process notice by themselves, workers renew, no act is lost."""
 
 import json
-
-import pytest
+from collections.abc import Callable
 
 from tests.integration.cluster import Cluster
 from tests.integration.load import Load
@@ -11,7 +10,7 @@ from tests.integration.tally import all_came_out
 QUICK = ("--notice", "2", "--settled", "3")
 
 
-def test_two_of_each_process_go_over_to_new_keys_under_load(twins: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_of_each_process_go_over_to_new_keys_under_load(twins: Cluster, say: Callable[[str], None]) -> None:
     before = json.loads(twins.command("keys", "status", "--json").stdout)["keys"]
     load = Load(twins, "rotation")
     with load.at_work():
@@ -27,5 +26,4 @@ def test_two_of_each_process_go_over_to_new_keys_under_load(twins: Cluster, caps
     assert [key["state"] for key in after] == ["current", "current"]
     assert {key["purpose"]: key["values"] > 0 for key in after} == {"data": True, "blind": True}
     all_came_out(twins, load)
-    with capsys.disabled():
-        print(f"\nrotation on the cluster: {load.said()}")
+    say(f"rotation on the cluster: {load.said()}")

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ def done(process: Process) -> float:
 
 
 def test_two_releases_serve_side_by_side_and_the_older_one_ends_without_an_error(
-    before: Path, capsys: pytest.CaptureFixture[str]
+    before: Path, say: Callable[[str], None]
 ) -> None:
     apart = [f"{service}-{role}" for service in SERVICES for role in ("api", "worker")]
     with running_cluster(starts_at=STARTS_AT, scale=dict.fromkeys(apart, 2), before=before) as cluster:
@@ -74,5 +74,4 @@ def test_two_releases_serve_side_by_side_and_the_older_one_ends_without_an_error
             load.go_on()
         all_came_out(cluster, load)
     assert [process.name for process in newer if process.exits != [0]] == []
-    with capsys.disabled():
-        print(f"\nThe release before and this one served side by side. {load.said()}")
+    say(f"The release before and this one served side by side. {load.said()}")
