@@ -81,7 +81,7 @@ contacts = Table(
     Column("entered_at", Instant, nullable=False),
 )
 
-_phones = select(
+_phones: Select[Any] = select(
     contacts.c.cadre_no.label("key"),
     contacts.c.cadre_no.label("row"),
     contacts.c.phone_sealed.label("sealed"),
