@@ -312,7 +312,7 @@ def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Eviden
 CELLS = [(table, column.name) for table in TABLES for column in metadata.tables[table].columns]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(CELLS),
     st.integers(0, 10_000),

@@ -238,16 +238,19 @@ class _Audit:
         for id in sorted(self.balances):
             self.report.wrong(None, f"account number {id} is missing")
 
-    async def _sums(self, rows: Sequence[Any]) -> None:
+    async def _sums(self, accounts: Sequence[Any]) -> None:
         """The sums that answers are read from, against the postings that are in them."""
         kept: dict[tuple[str, str, str], int] = defaultdict(int)
-        for *place, fen in await self.source.rows("sums", self.book):
+        rows = await self.source.rows("sums", self.book)
+        for *place, fen in rows:
             kept[tuple(place)] += fen
+        if len(kept) != len(rows):
+            self.report.wrong(None, "a sum is there twice")
         made: dict[tuple[str, str, str], int] = defaultdict(int)
-        accounts = {row[0]: (row[4], row[2]) for row in rows}
+        named = {row[0]: (row[4], row[2]) for row in accounts}
         for (account, division), fen in self.summed.items():
-            if account in accounts:  # one that is missing has been named
-                made[*accounts[account], division] += fen
+            if account in named:  # one that is missing has been named
+                made[*named[account], division] += fen
         for key in sorted(kept.keys() | made.keys()):
             if kept.get(key) != made.get(key):  # a sum of 0 fen is there too once there was a posting
                 self.report.wrong(

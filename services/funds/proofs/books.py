@@ -14,8 +14,8 @@ PAGE_LEVEL = 11
 
 _LEVELS = f"with l(level) as (values {', '.join(f'({level})' for level in range(PAGE_LEVEL + 1))})"
 _NODES = (
-    "select n.level, n.place, n.hash from l join log_node n on n.book = $1 and n.level = l.level "
-    "and n.place >= (cast($2 as bigint) >> l.level) and n.place < (cast($3 as bigint) >> l.level) order by n.level, n.place"
+    "from l join log_node n on n.book = $1 and n.level = l.level "
+    "and n.place >= (cast($2 as bigint) >> l.level) and n.place < (cast($3 as bigint) >> l.level)"
 )
 """The complete nodes over leaves from $2 on and before $3, up to a page's."""
 
@@ -37,8 +37,8 @@ _QUERIES = {
     "headless": "with recursive b(book) as (select min(book) from ledger_posting union all "
     "select (select min(book) from ledger_posting where book > b.book) from b where b.book is not null) "
     "select book from b where book not in (select book from ledger_book)",
-    "nodes": f"{_LEVELS} select level, count(*), cast(sum(place) as bigint), {{joined}} from ({_NODES}) as listed group by level order by level",  # noqa: S608
-    "nodes one by one": f"{_LEVELS} {_NODES}",
+    "nodes": f"{_LEVELS} select l.level, {{places}}, {{hashes}} {_NODES} group by l.level order by l.level",
+    "nodes one by one": f"{_LEVELS} select n.level, n.place, n.hash {_NODES}",
     "nodes above": f"select level, place, hash from log_node where book = $1 and level > {PAGE_LEVEL}",  # noqa: S608
     "nodes too many": f"{_LEVELS} select n.level, n.place from l join log_node n on n.book = $1 and n.level = l.level "  # noqa: S608
     "and (n.place < 0 or n.place >= (cast($2 as bigint) >> l.level)) "
@@ -55,9 +55,15 @@ _QUERIES = {
 _ON_POSTGRES = (
     (r"\{(\w+_on)\}", r"\1::text"),
     (r"\{(\w+_at)\}", r"""to_char(\1 at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')"""),
-    (r"\{joined\}", "string_agg(hash, ''::bytea order by place)"),
+    (r"\{places\}", "string_agg(n.place::text, ',' order by n.place)"),
+    (r"\{hashes\}", "string_agg(n.hash, ''::bytea order by n.place)"),
 )
-_ON_SQLITE = ((r"\{joined\}", "cast(group_concat(hash, '') as blob)"), (r"\{(\w+)\}", r"\1"), (r"\$", "?"))
+_ON_SQLITE = (  # in the order it reads them; when that is not the places', a page is checked entry by entry
+    (r"\{places\}", "group_concat(n.place)"),
+    (r"\{hashes\}", "cast(group_concat(n.hash, '') as blob)"),
+    (r"\{(\w+)\}", r"\1"),
+    (r"\$", "?"),
+)
 
 
 def _as_written_for(dialect: Sequence[tuple[str, str]]) -> dict[str, str]:

@@ -217,11 +217,11 @@ class _Reader:
         self.found.head = Head(seqs[-1], links[-1])
         return levels
 
-    def _kept(self, start: int, levels: Levels) -> list[tuple[int, int, int, bytes]]:
-        """What the log keeps of a page's tree: by level how many nodes, the sum of their places, and their hashes in one."""
+    def _kept(self, start: int, levels: Levels) -> list[tuple[int, str, bytes]]:
+        """What the log keeps of a page's tree: by level the places of the nodes, and their hashes, each in one."""
         upto = min(start + len(levels[0]), self.sealed)
         places = [range(start >> level, upto >> level) for level in range(len(levels))]
-        return [(n, len(at), sum(at), b"".join(levels[n][: len(at)])) for n, at in enumerate(places) if at]
+        return [(n, ",".join(map(str, at)), b"".join(levels[n][: len(at)])) for n, at in enumerate(places) if at]
 
     def _said(
         self,
