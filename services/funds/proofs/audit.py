@@ -40,7 +40,7 @@ async def verify_database(
 ) -> Report:
     """Checks a ledger database against checkpoints kept outside it; without keys their signatures are not checked.
 
-    Recomputes chain, tree, postings, balances and what opened the door from the entries' own bytes; with `log_only` chain and tree
+    Recomputes chain, tree, postings, balances and what opened the door from the entries' own bytes; with `log_only` chain, leaves and root
     alone. `witnesses`: the newest checkpoint must carry the signature of one of these too. `leaves`: the leaf hashes that a witness
     kept; a history written anew is then named to the entry. `stretch`: the least entries that get a process of their own.
     Raises BadNote when a note is no checkpoint, OSError or the driver's error when the database cannot be read.

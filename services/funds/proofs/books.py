@@ -37,7 +37,7 @@ _QUERIES = {
     "headless": "with recursive b(book) as (select min(book) from ledger_posting union all "
     "select (select min(book) from ledger_posting where book > b.book) from b where b.book is not null) "
     "select book from b where book not in (select book from ledger_book)",
-    "nodes": f"{_LEVELS} select l.level, {{places}}, {{hashes}} {_NODES} group by l.level order by l.level",
+    "nodes": f"{_LEVELS} select l.level, {{places}}, {{hashes}} {_NODES} and l.level <= $4 group by l.level order by l.level",
     "nodes one by one": f"{_LEVELS} select n.level, n.place, n.hash {_NODES}",
     "nodes above": f"select level, place, hash from log_node where book = $1 and level > {PAGE_LEVEL}",  # noqa: S608
     "nodes too many": f"{_LEVELS} select n.level, n.place from l join log_node n on n.book = $1 and n.level = l.level "  # noqa: S608

@@ -152,6 +152,7 @@ class _Reader:
     ) -> None:
         self.source, self.book, self.accounts = source, book, accounts
         self.sealed, self.summed, self.log_only = sealed, summed, log_only
+        self.top = 0 if log_only else PAGE_LEVEL
         self.rests = _Rests(accounts)
         self.sizes = frozenset(sizes)
 
@@ -177,7 +178,7 @@ class _Reader:
     async def _page(self, entries: Sequence[Any], posted: Sequence[Any]) -> None:
         start = self.found.head.seq
         kept = start, min(start + len(entries), self.sealed)
-        levels = self._at_once(entries, posted, await self.source.rows("nodes", self.book, *kept))
+        levels = self._at_once(entries, posted, await self.source.rows("nodes", self.book, *kept, self.top))
         if levels is None:
             kept = max(0, entries[0][0] - 1), min(entries[-1][0], self.sealed)
             rows = await self.source.rows("nodes one by one", self.book, *kept)
@@ -220,7 +221,7 @@ class _Reader:
     def _kept(self, start: int, levels: Levels) -> list[tuple[int, str, bytes]]:
         """What the log keeps of a page's tree: by level the places of the nodes, and their hashes, each in one."""
         upto = min(start + len(levels[0]), self.sealed)
-        places = [range(start >> level, upto >> level) for level in range(len(levels))]
+        places = [range(start >> level, upto >> level) for level in range(min(len(levels), self.top + 1))]
         return [(n, ",".join(map(str, at)), b"".join(levels[n][: len(at)])) for n, at in enumerate(places) if at]
 
     def _said(
