@@ -58,7 +58,7 @@ mutants: .venv/ready  ## each protection off in turn, in a copy: the test named 
 chaos: .venv/ready  ## the county's month while everything is killed, 100 times and more → bench/chaos.json, docs/reliability.md (about 8 minutes)
 	@$(BIN)/python -m tests.chaos --kills 100 --seed $(SEED)
 
-fuzz: .venv/ready  ## 100,000 hostile inputs: routes, crossed requests, files, SMS replies; exit code 0 when nothing was wrong (about 15 minutes)
+fuzz: .venv/ready  ## 100,000 hostile inputs: routes, crossed requests, files, SMS replies; exit code 0 when nothing was wrong (20 minutes at most on two idle cores)
 	@$(BIN)/python -m tests.fuzz --inputs 100000
 
 soak: .venv/ready  ## the cluster under steady load: does anything grow? → bench/soak.json, docs/reliability.md (about 24 minutes)
