@@ -17,7 +17,7 @@ demo: .venv/ready  ## a county's month, end to end
 	@$(BIN)/daohu demo --county pingli --seed $(SEED)
 
 test: .venv/ready  ## every test, in PROCESSES at once; the last lines say what was measured, and what did not run here and why
-	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadgroup
+	@$(BIN)/python -m pytest -n $(PROCESSES) --dist loadscope
 
 lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/ruff check .

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers import NotHere
 from tests.servers.kafka import Kafka
@@ -105,17 +107,20 @@ def three_brokers() -> Iterator[Kafka]:
         yield server
 
 
-HERE = Path(__file__).parent
-CLUSTERS, HOUSES = ("chaos", "integration"), ("e2e",)
-"""Folders whose tests start whole clusters, and those that start houses: of each kind one at a time."""
+GROUPS = {"chaos": "clusters", "integration": "clusters", "e2e": "houses"}
+"""Folders whose tests start whole clusters, and those that start houses: of each group one process takes all, one after another."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one of several pytest processes takes as a whole: such a folder, elsewhere a file with the servers of its module."""
-    for item in items:
-        place = item.path.relative_to(HERE)
-        kind = {**dict.fromkeys(CLUSTERS, "clusters"), **dict.fromkeys(HOUSES, "houses")}.get(place.parts[0])
-        item.add_marker(pytest.mark.xdist_group(kind or str(place)))
+class ByGroup(LoadScopeScheduling):
+    """Which of several test processes takes what: a group as a whole; elsewhere a file, with the servers of its module."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((group for folder, group in GROUPS.items() if f"/{folder}/" in file), file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByGroup:
+    return ByGroup(config, log)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
