@@ -3,6 +3,7 @@
 DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers that are there already; otherwise one of each is started a run.
 """
 
+import logging
 import os
 import tempfile
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import pytest
+import structlog
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -27,6 +29,15 @@ class Server(Protocol):
 
 
 S = TypeVar("S", bound=Server)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that a test runs in this process sets where logs go: into that test's own capture, which ends with it."""
+    before, handlers = structlog.get_config(), logging.getLogger().handlers[:]
+    yield
+    structlog.configure(**before)
+    logging.getLogger().handlers[:] = handlers
 
 
 @pytest.fixture
