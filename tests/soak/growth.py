@@ -50,6 +50,7 @@ RULES: dict[str, Rule] = {
     "case_act": AUDIT,
     "mandate_given": AUDIT,
     "mandate_ending": AUDIT,
+    "erasure": AUDIT,
     # funds
     "ledger_account": MONEY,
     "ledger_sum": Rule("one row a fund, kind of account and division"),
