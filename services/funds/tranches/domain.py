@@ -222,7 +222,8 @@ def require_payable(
 ) -> Notice:
     """The only door from held to paid (拨付条件), for the paying role and the county administrator alike.
 
-    `listed`: the digest under which the list was applied for. `prepared`: what was done beside the chain, and by whom. Source: FND-019, FND-028, FND-031; ledger-and-audit.md 4.
+    `listed`: the digest under which the list was applied for. `prepared`: what was done beside the chain, and by whom.
+    Source: FND-019, FND-028, FND-031; ledger-and-audit.md 4.
     Raises, in this order: NotPublished, PublicityNotElapsed, ObjectionOpen, ObjectionUpheld, Rejected, NotApproved,
     SamePerson, ListChanged, NotHeld, PayeeMissing, CardTwice.
     """
