@@ -1,5 +1,6 @@
 """Who a caller is: roles of the county's people and machines (XC-004), and the area they may see."""
 
+import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -87,6 +88,11 @@ NEVER_LENT = frozenset({Role.PRIVACY, Role.AUDITOR, Role.COUNTY_ADMIN})
 
 FOR = " for "
 """Between who acts and whom he stands in for (代理): "wang for li". No token's subject holds it."""
+
+
+def is_subject(name: str) -> bool:
+    """Whether a name stands for one person on record: in one spelling (NFKC, single blanks), and never to be read as two people."""
+    return name == " ".join(unicodedata.normalize("NFKC", name).split()) and FOR not in f" {name} "
 
 
 def persons_of(actor: str) -> frozenset[str]:
