@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+SECRET, PUBLIC = 0o600, 0o644
+
 
 class KeyFileExposed(Exception):
     """Others may read a file that holds a secret."""
@@ -29,7 +31,7 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
         pass
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, SECRET)
     with os.fdopen(descriptor, "wb") as file:
         file.write(make())
         file.flush()
@@ -40,19 +42,26 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
         pass
     finally:
         fresh.unlink()
+    _settle(path.parent)
     return _read(path)
 
 
 def public(path: Path, content: bytes) -> None:
     """Writes the public half of a secret beside it, for processes that only check; everybody may read it."""
-    replace(path, content, mode=0o644)
+    replace(path, content, mode=PUBLIC)
 
 
-def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
-    """Writes a file anew, a secret one by default: whoever reads meanwhile reads the old content or the new one, whole."""
+def replace(path: Path, content: bytes, *, mode: int = SECRET) -> None:
+    """Writes a file anew, a secret one by default: whoever reads meanwhile reads the old content or the new one, whole.
+
+    When it returns, the new content outlasts a power failure. Whoever writes a secret one is `alone`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
+    if mode == SECRET:
+        for left in path.parent.glob(f".{path.name}.*"):  # by somebody who was killed: a secret that is to be gone
+            left.unlink(missing_ok=True)
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
         os.fchmod(descriptor, mode)  # whatever the umask takes away
@@ -60,6 +69,7 @@ def replace(path: Path, content: bytes, *, mode: int = 0o600) -> None:
         file.flush()
         os.fsync(descriptor)
     fresh.replace(path)
+    _settle(path.parent)
 
 
 @contextmanager
@@ -81,6 +91,15 @@ def mark(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return file.st_mtime_ns, file.st_ino
+
+
+def _settle(folder: Path) -> None:
+    """Names in a folder reach the disk: of two files on two disks the later one must not be there without the earlier."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> bytes:
