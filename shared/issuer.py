@@ -140,7 +140,7 @@ def rotate(folder: Path, now: datetime, *, life: timedelta, at_once: bool = Fals
         earlier += [(key, until) for key, until in (read_ring(path) if path.exists() else []) if until and now < until]
         # Known to all before anything is signed with it. Should it end here, the old key goes on signing and is not lost.
         keyfiles.public(path, _ring_text([(new, None), *([] if at_once else earlier)]))
-        keyfiles.replace(folder / PRIVATE, fresh)
+        keyfiles.rewrite(folder / PRIVATE, fresh)
         return kid_of(new)
 
 

@@ -72,6 +72,21 @@ def replace(path: Path, content: bytes, *, mode: int = SECRET) -> None:
     _settle(path.parent)
 
 
+def rewrite(path: Path, content: bytes) -> None:
+    """Writes a private key anew into the same file. Raises OSError. Whoever does so is `alone`.
+
+    Where /dev/null lies over it for other containers (docker-compose.yml), the kernel would take that away with a rename,
+    and show each of them the new key. The content is less than a sector: it reaches the disk whole or not at all.
+    """
+    descriptor = os.open(path, os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, content, 0)
+        os.ftruncate(descriptor, len(content))  # afterwards: what is longer ends in lines that were there before
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Whoever reads a file of this folder to write it anew does so alone; others wait."""

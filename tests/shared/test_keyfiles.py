@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from shared import keyfiles
+from services import prepare
+from services.funds.proofs import logkeys
+from shared import issuer, keyfiles
+from shared.clock import SystemClock
 from shared.keyring import RingFile
 
 
@@ -72,3 +75,23 @@ def test_a_new_master_key_opens_the_same_keys_wherever_it_was_killed(
     assert (after.data, after.blind) == (before.data, before.blind)
     file.follow_master()
     assert (file.read().data, len(file.master_path.read_text().split())) == (before.data, 1)
+
+
+@pytest.mark.parametrize("name", ["issuer.pem", "funds-log.key"])
+def test_a_rotation_writes_into_the_same_private_key(tmp_path: Path, name: str) -> None:
+    """What docker-compose.yml lays over it in other containers would go with a rename, and they would see the key."""
+    file = prepare.all_keys(tmp_path) / name
+    before, content = file.stat(), file.read_bytes()
+    issuer.rotate(file.parent, SystemClock().now(), life=issuer.MAX_LIFE)
+    logkeys.rotate_log_key(tmp_path)
+    assert file.read_bytes() != content
+    assert (file.stat().st_ino, file.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert logkeys.hand_over(tmp_path, logkeys.signers(tmp_path))
+    assert file.stat().st_ino == before.st_ino
+
+
+def test_a_private_key_written_anew_may_be_shorter(tmp_path: Path) -> None:
+    path = tmp_path / "a.key"
+    keyfiles.secret(path, lambda: b"one\ntwo\n")
+    keyfiles.rewrite(path, b"six\n")
+    assert path.read_bytes() == b"six\n"

@@ -58,7 +58,7 @@ def rotate_log_key(home: Path, *, at_once: bool = False) -> bytes:
         keyfiles.public(
             public, _lines([fresh.public, *publics(home)])
         )  # first: nothing is signed that nobody can check
-        keyfiles.replace(private, _lines([signer.private for signer in [fresh, *([] if at_once else old)]]))
+        keyfiles.rewrite(private, _lines([signer.private for signer in [fresh, *([] if at_once else old)]]))
     return fresh.public
 
 
@@ -68,7 +68,7 @@ def hand_over(home: Path, handed: Sequence[Signer]) -> None:
     with keyfiles.alone(private.parent):
         now = signers(home)
         if now[0].public == handed[0].public:
-            keyfiles.replace(private, _lines([now[0].private]))
+            keyfiles.rewrite(private, _lines([now[0].private]))
 
 
 def _files(home: Path) -> tuple[Path, Path]:
