@@ -19,6 +19,10 @@ from shared.roles import Role
 FILE = "accounts.json"
 PREFIX = "account:"
 """Before its id, an account's subject: no person is called so."""
+OF_PERSONS = frozenset(
+    {Role.APPLICANT, Role.REVIEWER, Role.APPROVER, Role.PAYER, Role.RELEASER, Role.PRIVACY, Role.COUNTY_ADMIN}
+)
+"""Roles that apply, check or let go, or are given to a person: whoever has a secret would be a second one."""
 MAX_ACCOUNTS = 200
 MAX_SECRET = 200
 NAME = re.compile(r"[a-z][a-z0-9-]{1,49}")
@@ -67,6 +71,8 @@ def add(path: Path, name: str, roles: list[Role], divisions: list[str], *, now: 
     """Makes an account and answers its secret, which nobody can read again. Raises AccountRefused."""
     if not NAME.fullmatch(name):
         raise AccountRefused("An id has 2 to 50 characters: small letters, digits and hyphens, a letter first.")
+    if theirs := sorted(OF_PERSONS.intersection(roles)):
+        raise AccountRefused(f"These roles are a person's, not a program's: {', '.join(theirs)}. Leave them out.")
     secret, salt = secrets.token_urlsafe(32), secrets.token_bytes(16)
     with keyfiles.alone(path.parent):
         accounts = listed(path)

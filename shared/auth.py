@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from shared.clock import Clock
 from shared.errors import Refusal, Unauthenticated, Unavailable
 from shared.observability import NUMBERS
-from shared.roles import FOR, Caller, Role
+from shared.roles import Caller, Role, is_subject
 from shared.scope import Area, is_division
 
 AUDIENCE = "daohu"
@@ -247,9 +247,10 @@ def _caller(claims: dict[str, Any]) -> Caller:
     subject, client = claims["sub"], claims.get("client")
     if not (_is_name(subject) and _is_name(client)):
         raise TokenRefused("token_malformed", f"Subject and client are texts of 1 to {MAX_NAME} printable characters.")
-    if {subject, client} & NAMES_OF_OURS or FOR in subject or NUMBERS.search(f"{subject} {client}"):
+    if {subject.casefold(), client} & NAMES_OF_OURS or not is_subject(subject) or NUMBERS.search(f"{subject} {client}"):
         raise TokenRefused(
-            "token_subject", "The subject is a name of the system's own, or holds a personal number: map another claim."
+            "token_subject",
+            "The subject is a name of the system's own, holds a personal number, or has another spelling: map another claim.",
         )
     roles, divisions = claims.get("roles"), claims.get("divisions")
     if not roles or not isinstance(roles, list):

@@ -17,7 +17,7 @@ from shared.observability import log
 FILE = "revoked.json"
 MAX_ENTRIES = 10_000
 """Above it a county revokes all tokens before an instant, which is one entry."""
-ALL = "all"
+ALL, SUBJECT = "all", "subject:"
 
 
 class TooManyRevoked(Exception):
@@ -46,12 +46,12 @@ class Revocations:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read_at = keyfiles.mark(path)
-        self._entries = _read(path)
+        self._entries = _caseless(_read(path))
 
     def covers(self, subject: str, token_id: str, issued: datetime) -> bool:
         return any(
             (entry := self._entries.get(key)) is not None and issued <= entry.issued_until
-            for key in (ALL, f"subject:{subject}", f"token:{token_id}")
+            for key in (ALL, f"{SUBJECT}{subject.casefold()}", f"token:{token_id}")
         )
 
     def changed(self) -> bool:
@@ -62,7 +62,7 @@ class Revocations:
             log("sign-in").error("revocations_gone")
             return False
         try:
-            self._entries = _read(self._path)
+            self._entries = _caseless(_read(self._path))
         except (OSError, KeyFileBroken) as error:
             log("sign-in").error("revocations_unreadable", error=type(error).__name__)
             return False
@@ -77,7 +77,7 @@ def listed(path: Path, now: datetime) -> dict[str, datetime]:
 
 def revoke_subject(path: Path, subject: str, *, now: datetime, moved_clock: bool = False) -> None:
     """All tokens that a person or account has at present. An issuer's clock may be ahead of ours, so for SKEW new ones neither."""
-    _enter(path, f"subject:{subject}", now + SKEW, now=now, moved_clock=moved_clock)
+    _enter(path, f"{SUBJECT}{subject}", now + SKEW, now=now, moved_clock=moved_clock)
 
 
 def revoke_token(path: Path, token_id: str, *, now: datetime, moved_clock: bool = False) -> None:
@@ -100,6 +100,15 @@ def _enter(path: Path, key: str, issued_until: datetime, *, now: datetime, moved
         if len(entries) > MAX_ENTRIES:
             raise TooManyRevoked(f"{MAX_ENTRIES} entries are the most. Revoke all tokens: --all-before now")
         keyfiles.public(path, _Entries(entries).model_dump_json(indent=1).encode() + b"\n")
+
+
+def _caseless(entries: dict[str, _Entry]) -> dict[str, _Entry]:
+    """Of what is revoked under names that differ in case alone, what reaches furthest: a directory may say either."""
+    found: dict[str, _Entry] = {}
+    for key, entry in entries.items():
+        name = key.casefold() if key.startswith(SUBJECT) else key
+        found[name] = max(entry, found.get(name, entry), key=lambda one: one.issued_until)
+    return found
 
 
 def _read(path: Path) -> dict[str, _Entry]:

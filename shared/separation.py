@@ -15,7 +15,12 @@ class SamePerson(Refusal):
 def same_side(actor: str, earlier: Iterable[str]) -> bool:
     """Whether this actor is one of those who acted before, stands in for one, or was stood in for by one.
 
-    All are actors as they are on record (`Caller.subject`): who acts for somebody bears both names.
+    All are actors as they are on record (`Caller.subject`): who acts for somebody bears both names. "Li" and "li" are one
+    person: a directory that knows no case may say either.
     """
-    persons = persons_of(actor)
-    return any(not persons.isdisjoint(persons_of(other)) for other in earlier)
+    persons = _people(actor)
+    return any(not persons.isdisjoint(_people(other)) for other in earlier)
+
+
+def _people(actor: str) -> frozenset[str]:
+    return frozenset(map(str.casefold, persons_of(actor)))

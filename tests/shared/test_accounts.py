@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from services.notify.settings import Settings
 from services.token_endpoint import TOKEN_LIFE, TRIES_A_MINUTE, TokenEndpoint
 from shared import accounts, keys
-from shared.accounts import AccountRefused
+from shared.accounts import OF_PERSONS, AccountRefused
 from shared.clock import MovableClock
 from shared.errors import Refusal
 from shared.keyfiles import KeyFileBroken
@@ -82,8 +82,14 @@ class TestAccounts:
 
     def test_an_account_is_not_made_twice(self, path, secret):
         with pytest.raises(AccountRefused, match="already"):
-            accounts.add(path, "backend", [Role.PAYER], [COUNTY], now=NOW)
+            accounts.add(path, "backend", [Role.STATISTICS], [COUNTY], now=NOW)
         assert accounts.listed(path)["backend"].roles == (Role.BACKEND,)
+
+    @pytest.mark.parametrize("role", sorted(OF_PERSONS))
+    def test_no_program_does_what_different_people_must_do(self, path, role):
+        with pytest.raises(AccountRefused, match="a person's, not a program's"):
+            accounts.add(path, "two", [Role.BACKEND, role], [COUNTY], now=NOW)
+        assert not accounts.listed(path)
 
     def test_there_are_so_many_and_no_more(self, path, monkeypatch):
         monkeypatch.setattr(accounts, "MAX_ACCOUNTS", 1)

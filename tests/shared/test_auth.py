@@ -280,6 +280,13 @@ class TestKind:
             "city/+8613800138000",
             "61092619700101123X",
             "13800138000@sso.example",
+            "System",
+            " li",
+            "li ",
+            "zhang  li",
+            "ｌｉ",
+            "x for",
+            "for li",
         ],
     )
     def test_a_subject_is_no_name_of_ours_and_no_personal_number(self, issuer, verifier, subject):
@@ -386,6 +393,12 @@ class TestRevocation:
         assert refusal(verifier, good(issuer, now=NOW + SKEW)) == "token_revoked"
         clock.move_to(NOW + SKEW + timedelta(seconds=1))
         assert verifier.verify(good(issuer, now=clock.now()))
+
+    @pytest.mark.parametrize(("named", "subject"), [("Li", "li"), ("li", "LI")])
+    def test_a_person_is_revoked_in_whatever_case_his_name_comes(self, issuer, verifier, revoked, named, subject):
+        revocation.revoke_subject(revoked, named, now=NOW)
+        verifier.look()
+        assert refusal(verifier, good(issuer, subject=subject)) == "token_revoked"
 
     def test_one_token_is_revoked_by_its_id(self, issuer, verifier, revoked):
         revocation.revoke_token(revoked, "1", now=NOW)

@@ -19,6 +19,8 @@ from shared.separation import same_side
         (f"wang{FOR}li", [f"zhao{FOR}li"], True),
         (f"wang{FOR}li", [f"zhao{FOR}chen", "sun"], False),
         ("li", ["lili", "li2"], False),
+        ("Li", ["li"], True),
+        (f"wang{FOR}LI", ["Li"], True),
     ],
 )
 def test_a_person_and_whom_he_stands_in_for_are_one_side(actor, earlier, same):
