@@ -3,6 +3,7 @@
 A room that needs a new parameter adds its key here first. What the values mean stands in the pack itself (policies/pingli.yaml).
 """
 
+from itertools import combinations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
@@ -150,8 +151,12 @@ class ApprovalStep(Shape):
     roles: Roles
 
 
-def _released_before_paid(steps: list[ApprovalStep]) -> list[ApprovalStep]:
+def _approved_before_paid(steps: list[ApprovalStep]) -> list[ApprovalStep]:
     acts = [step.act for step in steps]
+    if len(set(acts)) < len(acts):
+        raise ValueError("each act stands once in the chain")
+    if (acts[0], acts[-1]) != ("apply", "pay") or "approve" not in acts:
+        raise ValueError("a chain begins with apply, has an approve, and ends with pay")
     if "release" in acts and acts[-2:] != ["release", "pay"]:
         raise ValueError("release, where there is one, is the last act before pay")
     return steps
@@ -161,6 +166,17 @@ def _different_acts(pair: list[Act | Prepared]) -> list[Act | Prepared]:
     if pair[0] == pair[1]:
         raise ValueError("a pair names two different acts")
     return pair
+
+
+NEVER_ONE_PERSON = tuple(map(frozenset, combinations(("apply", "approve", "release", "pay"), 2)))
+"""Whatever a pack says: who applied does not approve, who approved does not pay, and a release is a third person's (architecture.md 5)."""
+
+
+def _separates(pairs: list[list[Act | Prepared]]) -> list[list[Act | Prepared]]:
+    there = set(map(frozenset, pairs))
+    if missing := [" and ".join(sorted(pair)) for pair in NEVER_ONE_PERSON if pair not in there]:
+        raise ValueError("nobody may do both of: " + "; ".join(missing))
+    return pairs
 
 
 class Indicator(Shape):
@@ -286,10 +302,13 @@ SHAPES: dict[str, TypeAdapter[Any]] = {
     "funds.publicity_days": TypeAdapter(Days),
     "funds.allocation_publish_deadline": TypeAdapter(Days),
     "funds.approval_chain": TypeAdapter(
-        Annotated[list[ApprovalStep], Field(min_length=2), AfterValidator(_released_before_paid)]
+        Annotated[list[ApprovalStep], Field(min_length=2), AfterValidator(_approved_before_paid)]
     ),
     "funds.incompatible_roles": TypeAdapter(
-        list[Annotated[list[Act | Prepared], Field(min_length=2, max_length=2), AfterValidator(_different_acts)]]
+        Annotated[
+            list[Annotated[list[Act | Prepared], Field(min_length=2, max_length=2), AfterValidator(_different_acts)]],
+            AfterValidator(_separates),
+        ]
     ),
     "assessment.scheme": TypeAdapter(Schemes),
     "assessment.weight_min": TypeAdapter(WeightMin),
