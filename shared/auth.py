@@ -67,6 +67,11 @@ class TrustedIssuer(Protocol):
         """Whether its keys cannot be had, so that its tokens can neither be accepted nor refused."""
         ...
 
+    @property
+    def keys_age_s(self) -> float | None:
+        """Since it last showed its keys, in seconds; infinite when it never did, None where they are a file."""
+        ...
+
     def key(self, kid: str, algorithm: str) -> Any:
         """The public key of this id that fits the algorithm, or None when the issuer has none."""
         ...
@@ -163,6 +168,11 @@ class Verifier:
         changed = [self._revoked.changed(), *(issuer.changed() for issuer in self._issuers.values())]  # each is asked
         if any(changed):
             self.forget()
+
+    def keys_ages_s(self) -> dict[str, float]:
+        """How old the keys are of each issuer that is asked for them, in seconds."""
+        ages = {name: issuer.keys_age_s for name, issuer in self._issuers.items()}
+        return {name: age for name, age in ages.items() if age is not None}
 
     def verify(self, token: str) -> Caller:
         """The caller a token speaks for, by what is known now. Raises TokenRefused."""

@@ -89,6 +89,7 @@ class LocalKeys:
     algorithms: tuple[str, ...] = ("EdDSA",)
     audience = AUDIENCE
     away = False
+    keys_age_s = None
 
     def __init__(self, path: Path, *, clock: Clock, longest: timedelta = MAX_LIFE, name: str = LOCAL_ISSUER) -> None:
         self.name, self.longest, self._path, self._clock = name, longest, path, clock

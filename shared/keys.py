@@ -35,7 +35,7 @@ def verifier(settings: Settings, clock: Clock) -> Verifier:
     if settings.oidc_issuers is not None:
         from shared import oidc  # an HTTP client that a house with only its own tokens never loads
 
-        trusted += map(oidc.Provider, oidc.issuers_at(settings.oidc_issuers))
+        trusted += oidc.providers_of(oidc.issuers_at(settings.oidc_issuers))
     if not trusted:
         raise KeyFileBroken("Nobody's token would count: set DAOHU_OIDC_ISSUERS, or leave DAOHU_LOCAL_ISSUER on")
     return Verifier(trusted, clock=clock, revoked=Revocations(folder / REVOKED))

@@ -1,4 +1,4 @@
-"""What the kit looks up when somebody scrapes a service: its outbox, its dead letters, its place on the bus, its connections."""
+"""What the kit looks up when somebody scrapes a service: its outbox, dead letters, place on the bus, connections, issuers."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
@@ -14,6 +14,7 @@ from shared.metrics import (
     DB_IN_USE,
     DB_MAX,
     DEAD_LETTERS,
+    ISSUER_KEYS_AGE,
     OUTBOX_AGE,
     OUTBOX_UNPUBLISHED,
     Look,
@@ -66,7 +67,11 @@ def looks_of(service: "Service", own: Mapping[str, OwnLook]) -> Looks:
             for gauge, value in ((DB_IN_USE, used), (DB_MAX, most))
         ]
 
-    looks: dict[str, Look] = {"connections": connections}
+    async def issuers() -> Iterable[Reading]:
+        service.verifier.attend()  # a house that nobody asks for anything else fetches them for the scrape
+        return [Reading(ISSUER_KEYS_AGE, age, (name,)) for name, age in service.verifier.keys_ages_s().items()]
+
+    looks: dict[str, Look] = {"connections": connections, "issuers": issuers}
     if service.settings.role != "api":
         looks |= {"outbox": outbox, **{name: partial(look, service) for name, look in own.items()}}
         if service.handlers:

@@ -79,6 +79,10 @@ JOB_SUCCESS = _gauge(
 )
 JOB_FAILURES = _counter("daohu_job_failures_total", "Runs of a job that raised", "name")
 
+ISSUER_KEYS_AGE = _gauge(
+    "daohu_issuer_keys_age_seconds", "Since an OpenID provider last showed its keys, +Inf when it never did", "issuer"
+)
+
 DB_IN_USE = _gauge("daohu_db_connections_in_use", "Connections handed out", "pool")
 DB_MAX = _gauge("daohu_db_connections_max", "Connections the pool may hand out", "pool")
 

@@ -6,7 +6,7 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
+from shared import accounts
 from shared.auth import LONGEST, TokenRefused
 from shared.keyfiles import KeyFileBroken
 from shared.observability import log
@@ -63,6 +64,8 @@ def _secure(url: str) -> str:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
         raise ValueError("this is no address") from None
+    if parsed.userinfo:
+        raise ValueError("an address of a provider holds no user and no password")
     if not (parsed.scheme == "https" and parsed.host) and not (parsed.scheme == "http" and parsed.host in LOOPBACK):
         raise ValueError("an address of a provider begins with https://")
     return url
@@ -110,6 +113,9 @@ class Issuer(_Strict):
     only_roles: tuple[Role, ...] | None = Field(
         default=None, description="roles this provider may give; all when absent"
     )
+    only_clients: tuple[str, ...] | None = Field(
+        default=None, description="clients whose tokens count, as the provider names them; all when absent"
+    )
     only_divisions: tuple[Annotated[str, BeforeValidator(_division)], ...] | None = Field(
         default=None, description="the areas this provider may give; all when absent"
     )
@@ -129,20 +135,32 @@ def issuers_at(path: Path) -> list[Issuer]:
     if not 0 < len(listed) <= MAX_ISSUERS:
         raise KeyFileBroken(f"{path}: name 1 to {MAX_ISSUERS} issuers")
     for what in ("issuer", "subject_prefix"):
-        if len({getattr(one, what) for one in listed}) < len(listed):
+        if len({getattr(one, what).casefold() for one in listed}) < len(listed):
             raise KeyFileBroken(f"{path}: two issuers have the same {what}; whose people are whose would be unclear")
     return listed
 
 
-class Provider:
-    """A provider as the verifier trusts it (TrustedIssuer). `tick` measures waiting, in seconds."""
+def providers_of(listed: Sequence[Issuer]) -> list["Provider"]:
+    """Each knows which names are another's: a name belongs to the provider with the longest prefix it begins with."""
+    prefixes = [one.subject_prefix for one in listed]
+    return [Provider(one, not_its=[prefix for prefix in prefixes if prefix != one.subject_prefix]) for one in listed]
 
-    def __init__(self, config: Issuer, *, tick: Callable[[], float] = monotonic) -> None:
+
+class Provider:
+    """A provider as the verifier trusts it (TrustedIssuer). `tick` measures waiting, in seconds.
+
+    `not_its`: the subject prefixes of the other providers.
+    """
+
+    def __init__(self, config: Issuer, *, not_its: Sequence[str] = (), tick: Callable[[], float] = monotonic) -> None:
         self.name, self.audience = config.issuer, config.audience
         self.algorithms: tuple[str, ...] = config.algorithms
         self.longest = timedelta(hours=config.max_hours)
         _tls()
         self._config, self._tick = config, tick
+        own = config.subject_prefix.casefold()
+        longer = (prefix.casefold() for prefix in not_its)
+        self._not_its = (accounts.PREFIX, *(prefix for prefix in longer if len(prefix) > len(own)))
         self._area = Area.of(config.only_divisions) if config.only_divisions else None
         self._published: KeySet = {}
         self._keys: dict[tuple[str, str], jwt.PyJWK] = {}
@@ -152,7 +170,11 @@ class Provider:
 
     @property
     def away(self) -> bool:
-        return self._tick() - self._fetched_at > LAST_GOOD_S
+        return self.keys_age_s > LAST_GOOD_S
+
+    @property
+    def keys_age_s(self) -> float:
+        return self._tick() - self._fetched_at
 
     def key(self, kid: str, algorithm: str) -> Any:
         return None if self.away else self._keys.get((kid, algorithm))
@@ -162,7 +184,7 @@ class Provider:
         if self._keys and self.away:
             self._take({})
             log("sign-in").error("issuer_keys_too_old", issuer=self.name)
-        if self._tick() - self._fetched_at > REFRESH_S and self._may_ask:
+        if self.keys_age_s > REFRESH_S and self._may_ask:
             self._begin()
         changed, self._changed = self._changed, False
         return changed
@@ -178,6 +200,10 @@ class Provider:
         config, names = self._config, self._config.claims
         subject, client = _at(claims, names.subject), _at(claims, names.client)
         roles, divisions = _at(claims, names.roles), _at(claims, names.divisions)
+        if config.only_clients is not None and client not in config.only_clients:
+            raise TokenRefused(
+                "token_beyond_issuer", "The token was given to a program whose tokens do not count here."
+            )
         if isinstance(roles, list) and config.role_prefix:
             ours = [role for role in roles if isinstance(role, str) and role.startswith(config.role_prefix)]
             roles = [role.removeprefix(config.role_prefix) for role in ours]
@@ -187,12 +213,16 @@ class Provider:
             good = [code for code in divisions if isinstance(code, str) and is_division(code)]
             if not all(map(self._area.covers, good)):
                 raise TokenRefused("token_beyond_issuer", "The token carries a division that its issuer may not give.")
-        return {
-            "sub": f"{config.subject_prefix}{subject}" if isinstance(subject, str) and subject else subject,
-            "client": f"{config.subject_prefix}{client}" if isinstance(client, str) and client else client,
-            "roles": roles,
-            "divisions": divisions,
-        }
+        return {"sub": self._own(subject), "client": self._own(client), "roles": roles, "divisions": divisions}
+
+    def _own(self, name: Any) -> Any:
+        """The name as it stands on record. Raises TokenRefused when it is somebody else's there."""
+        if not isinstance(name, str) or not name:
+            return name
+        on_record = f"{self._config.subject_prefix}{name}"
+        if on_record.casefold().startswith(self._not_its):
+            raise TokenRefused("token_subject", "The name begins as those of another issuer do: map another claim.")
+        return on_record
 
     @property
     def _may_ask(self) -> bool:
@@ -205,11 +235,7 @@ class Provider:
 
     async def _fetch(self) -> None:
         try:
-            async with (
-                asyncio.timeout(FETCH_S),
-                httpx.AsyncClient(timeout=FETCH_S, follow_redirects=False, verify=_tls()) as client,
-            ):
-                published = key_set(await self._document(client), self.algorithms)
+            published = await published_by(self._config)
         except (httpx.HTTPError, OSError, ValueError) as error:
             log("sign-in").warning("issuer_away", issuer=self.name, error=type(error).__name__)
         else:
@@ -220,19 +246,24 @@ class Provider:
         finally:
             self._fetching = None
 
-    async def _document(self, client: httpx.AsyncClient) -> dict[str, Any]:
-        """The provider's key set. Raises ValueError, httpx.HTTPError."""
-        address = self._config.jwks_uri
-        if address is None:
-            about = await _read(client, f"{self.name.rstrip('/')}/.well-known/openid-configuration")
-            if about.get("issuer") != self.name:
-                raise ValueError("the discovery document is another issuer's")
-            address = _secure(str(about.get("jwks_uri")))
-        return await _read(client, address)
-
     def _take(self, published: KeySet) -> None:
         self._published, self._changed = published, True
         self._keys = {of: jwt.PyJWK(parts, algorithm=of[1]) for of, parts in published.items()}
+
+
+async def published_by(config: Issuer) -> KeySet:
+    """The keys that a provider shows now. Raises httpx.HTTPError, OSError, ValueError."""
+    async with (
+        asyncio.timeout(FETCH_S),
+        httpx.AsyncClient(timeout=FETCH_S, follow_redirects=False, verify=_tls()) as client,
+    ):
+        address = config.jwks_uri
+        if address is None:
+            about = await _read(client, f"{config.issuer.rstrip('/')}/.well-known/openid-configuration")
+            if about.get("issuer") != config.issuer:
+                raise ValueError("the discovery document is another issuer's")
+            address = _secure(str(about.get("jwks_uri")))
+        return key_set(await _read(client, address), config.algorithms)
 
 
 def key_set(document: dict[str, Any], algorithms: tuple[str, ...]) -> KeySet:

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from services.doctor import checks, ledger_checks
+from services.doctor import checks, ledger_checks, sign_in_checks
 from services.doctor.checks import Check
 from services.doctor.findings import Finding, State
 from services.doctor.patient import ANSWER_S, Patient, examined
@@ -13,6 +13,7 @@ from shared.failures import place_of
 CHECKS: dict[str, Check] = {
     "clock": checks.clock,
     "keys": checks.key_files,
+    "sign-in": sign_in_checks.providers,
     "database": checks.databases,
     "topics": checks.topics,
     "outbox": checks.outboxes,

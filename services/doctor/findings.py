@@ -14,6 +14,7 @@ EXIT_CODES = {State.OK: 0, State.WARN: 1, State.FAIL: 2}
 NAMES = {
     "clock": "时钟",
     "keys": "密钥",
+    "sign-in": "登录",
     "database": "数据库",
     "topics": "主题",
     "outbox": "待发事件",

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from services.doctor.examination import CHECKS, examine
 from services.doctor.findings import Finding, State
 from services.funds.ledger import store as ledger
 from services.funds.proofs import store as log
-from services.funds.proofs.notes import Checkpoint
+from services.funds.proofs.notes import Checkpoint, Signer
 from shared import keyfiles, tables
 from shared.bus import Message
 from shared.clock import MovableClock
@@ -31,6 +31,8 @@ from shared.ids import new_id
 from shared.keyring import RingFile
 from shared.local_bus import LocalBus
 from shared.topics import all_topics
+from tests.servers import free_port
+from tests.servers.oidc import AUDIENCE, OpenIdProvider
 
 BOOK = "610926"
 NOW = datetime(2016, 11, 4, 9, tzinfo=UTC)
@@ -150,6 +152,11 @@ async def test_a_key_that_is_kept_from_this_process_is_no_fault(home: Path) -> N
     assert await faults(home) == []
 
 
+async def test_the_keys_of_witnesses_are_for_everybody(home: Path) -> None:
+    (home / "keys" / "witnesses.vkey").touch(mode=0o644)
+    assert await faults(home) == []
+
+
 async def test_a_master_key_that_is_another(home: Path) -> None:
     other = RingFile(home.parent / "other" / "vault.json")
     other.read()
@@ -160,6 +167,48 @@ async def test_a_master_key_that_is_another(home: Path) -> None:
 async def test_a_key_that_is_in_use_for_years(home: Path) -> None:
     RingFile(home / "keys" / "vault.json").follow("data", since=NOW - 500 * DAY)
     assert await faults(home) == [("keys", "", State.WARN)]
+
+
+@pytest.fixture
+def openid() -> Iterator[OpenIdProvider]:
+    provider = OpenIdProvider()
+    yield provider
+    provider.stop()
+
+
+def trust(home: Path, monkeypatch: pytest.MonkeyPatch, *issuers: str, **changes: object) -> None:
+    listed = [{"issuer": issuer, "audience": AUDIENCE, "subject_prefix": issuer, **changes} for issuer in issuers]
+    (home / "issuers.yaml").write_text(json.dumps(listed))
+    monkeypatch.setenv("DAOHU_OIDC_ISSUERS", str(home / "issuers.yaml"))
+
+
+async def test_a_provider_that_does_not_answer(
+    home: Path, openid: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openid.add("one", "EdDSA")
+    away = f"http://127.0.0.1:{free_port()}"
+    trust(home, monkeypatch, openid.url, away)
+    assert await faults(home) == [("sign-in", away, State.FAIL)]
+
+
+async def test_a_provider_whose_keys_are_all_of_another_algorithm(
+    home: Path, openid: OpenIdProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    openid.add("one", "EdDSA")
+    trust(home, monkeypatch, openid.url, algorithms=["RS256"])
+    assert await faults(home) == [("sign-in", openid.url, State.FAIL)]
+
+
+async def test_a_file_of_providers_that_no_service_would_start_with(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trust(home, monkeypatch, "http://sso.example")
+    assert await faults(home) == [("sign-in", "", State.FAIL)]
+
+
+async def test_a_house_in_which_nobodys_token_counts(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAOHU_LOCAL_ISSUER", "false")
+    assert await faults(home) == [("sign-in", "", State.FAIL)]
 
 
 async def test_a_database_that_is_not_there(home: Path) -> None:
@@ -229,6 +278,11 @@ async def test_a_backup_that_is_old(home: Path, age: timedelta, state: State) ->
     assert await faults(home) == [("backup", "", state)]
 
 
+async def test_a_backup_of_tomorrow(home: Path) -> None:
+    backed_up(home, NOW + DAY)
+    assert await faults(home) == [("backup", "", State.WARN)]
+
+
 async def test_no_backup(home: Path) -> None:
     (home / LAST).unlink()
     assert await faults(home) == [("backup", "", State.FAIL)]
@@ -253,6 +307,12 @@ async def test_a_checkpoint_that_does_not_fit_the_tree(home: Path) -> None:
     assert await faults(home) == [("log", BOOK, State.FAIL)]
 
 
+async def test_a_checkpoint_that_no_key_of_this_log_signed(home: Path) -> None:
+    await posted(home, entries=1)
+    await sealed(home, root=bytes(32), signer=Signer.new())
+    assert await faults(home) == [("log", BOOK, State.FAIL)]
+
+
 @pytest.mark.parametrize(("minutes", "state"), [(2, State.WARN), (31, State.FAIL)])
 async def test_entries_that_nobody_seals(home: Path, minutes: int, state: State) -> None:
     await posted(home, entries=2, at=NOW - timedelta(minutes=minutes))
@@ -270,9 +330,10 @@ async def posted(home: Path, *, entries: int, at: datetime = NOW) -> None:
     await add(home, "funds", ledger.book, {"book": BOOK, "seq": entries, "link": bytes(32)})
 
 
-async def sealed(home: Path, *, root: bytes) -> None:
+async def sealed(home: Path, *, root: bytes, signer: Signer | None = None) -> None:
     """The first entry is under a checkpoint; a tree of one leaf has it for its root."""
-    note = Checkpoint(f"daohu.local/funds/{BOOK}", 1, root).text() + "\n— nobody AAAAAAA=\n"
+    said = Checkpoint(f"daohu.local/funds/{BOOK}", 1, root)
+    note = (signer or Signer.at(home / "keys" / "funds-log.key")).sign(said.text(), said.origin)
     await add(home, "funds", log.log_node, {"book": BOOK, "level": 0, "place": 0, "hash": root})
     await add(home, "funds", log.checkpoint, {"book": BOOK, "size": 1, "root": root, "note": note, "signed_at": NOW})
 

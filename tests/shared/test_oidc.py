@@ -328,6 +328,17 @@ class TestAway:
         with pytest.raises(IssuerAway):
             await trusting(issuer=elsewhere).caller(openid.token("ec", NOW, iss=elsewhere))
 
+    async def test_the_age_of_its_keys_is_known_and_of_keys_in_a_file_there_is_none(
+        self, openid, verifier, tick, clock, tmp_path
+    ):
+        assert verifier.keys_ages_s() == {openid.url: float("inf")}
+        await verifier.caller(openid.token("ec", NOW))
+        openid.status = 503
+        tick.now += oidc.REFRESH_S + 1
+        await settled(verifier)
+        assert verifier.keys_ages_s() == {openid.url: oidc.REFRESH_S + 1}
+        assert keys.verifier(Settings(home=tmp_path), clock).keys_ages_s() == {}
+
 
 class TestDescription:
     async def test_only_roles_with_the_prefix_are_looked_at(self, openid, trusting):
@@ -339,6 +350,28 @@ class TestDescription:
         caller = await trusting(subject_prefix="city/").caller(openid.token("ec", NOW))
         assert (caller.subject, caller.client) == ("city/li", "city/county-web")
 
+    @pytest.mark.parametrize("claim", ["sub", "azp"])
+    @pytest.mark.parametrize(
+        ("name", "code"),
+        [
+            ("city/li", "token_subject"),
+            ("City/Li", "token_subject"),
+            ("account:mobile-backend", "token_subject"),
+            ("citizen", None),
+        ],
+    )
+    async def test_no_provider_speaks_under_the_names_of_another_or_of_accounts(self, openid, clock, name, code, claim):
+        theirs = {"issuer": "https://city.example", "audience": "daohu", "subject_prefix": "city/"}
+        listed = [oidc.Issuer.model_validate(one) for one in (described(openid), theirs)]
+        verifier = Verifier(oidc.providers_of(listed), clock=clock)
+        assert await refusal(verifier, openid.token("ec", NOW, **{claim: name})) == code
+
+    async def test_a_name_may_begin_as_those_of_a_provider_with_a_shorter_prefix(self, openid, clock):
+        theirs = {"issuer": "https://city.example", "audience": "daohu", "subject_prefix": "city/"}
+        ours = described(openid, subject_prefix="city/west/")
+        verifier = Verifier(oidc.providers_of([oidc.Issuer.model_validate(one) for one in (ours, theirs)]), clock=clock)
+        assert (await verifier.caller(openid.token("ec", NOW))).subject == "city/west/li"
+
     @pytest.mark.parametrize(("given", "code"), [(["auditor"], "token_beyond_issuer"), (["payer"], None)])
     async def test_a_provider_gives_no_role_but_its_own(self, openid, trusting, given, code):
         assert await refusal(trusting(only_roles=given), openid.token("ec", NOW)) == code
@@ -346,6 +379,10 @@ class TestDescription:
     @pytest.mark.parametrize(("given", "code"), [([TOWN], "token_beyond_issuer"), (["610900000000"], None)])
     async def test_a_provider_gives_no_area_beyond_its_own(self, openid, trusting, given, code):
         assert await refusal(trusting(only_divisions=given), openid.token("ec", NOW)) == code
+
+    @pytest.mark.parametrize(("named", "code"), [(["canteen"], "token_beyond_issuer"), (["county-web"], None)])
+    async def test_a_token_that_a_provider_gave_to_another_program_does_not_count(self, openid, trusting, named, code):
+        assert await refusal(trusting(only_clients=named, subject_prefix="city/"), openid.token("ec", NOW)) == code
 
     async def test_a_service_trusts_the_providers_of_its_file_and_its_own_issuer(self, openid, clock, tmp_path):
         (tmp_path / "issuers.yaml").write_text(json.dumps([described(openid)]))
@@ -378,6 +415,7 @@ class TestDescription:
             ([{**GOOD, "issuer": "http://sso.example/realms/a"}], "https://"),
             ([{**GOOD, "issuer": "daohu-local"}], "https://"),
             ([{**GOOD, "jwks_uri": "http://sso.example/keys"}], "https://"),
+            ([{**GOOD, "issuer": "https://li:secret@sso.example/realms/a"}], "no password"),
             ([{**GOOD, "audience": ""}], "audience"),
             ([{"issuer": GOOD["issuer"]}], "audience"),
             ([{**GOOD, "algorithms": ["HS256"]}], "algorithms"),
