@@ -36,7 +36,9 @@ SQUEEZE = 1
 """Of gzip: sealed values and PostgreSQL's dumps do not get smaller, and a backup should not take a core for long."""
 
 MANIFEST = "manifest.json"
-_NAME = re.compile(r"(keys/)?[a-z0-9][a-z0-9._-]{0,80}", re.ASCII)
+NAME = re.compile(r"(keys/)?[a-z0-9][a-z0-9._-]{0,80}", re.ASCII)
+"""Of a file in an archive; `unpack` takes no other."""
+
 KEY_VARIABLE = "DAOHU_BACKUP_KEY"
 
 
@@ -64,13 +66,21 @@ def key_at(path: Path, *, make: bool, environ: Mapping[str, str] = os.environ) -
 
 
 def pack(target: Path, key: bytes, manifest: Manifest, members: Mapping[str, Path]) -> int:
-    """Writes the archive beside `target` and renames it when it is whole and on the disk; answers its size in bytes."""
+    """Writes the archive beside `target` and renames it when it is whole and on the disk; answers its size in bytes.
+
+    Raises ArchiveRefused when the target is there by then, or is being written.
+    """
     file_key = secrets.token_bytes(KEY_BYTES)
     wrapped = base64.b64encode(aes_key_wrap(key, file_key)).decode()
     said = {"kind": KIND, "format": FORMAT, "id": str(manifest.id), "taken_at": manifest.taken_at.isoformat()}
     head = json.dumps({**said, "key": wrapped}).encode() + b"\n"
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fresh = target.with_name(f".{target.name}.part")
+    try:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise ArchiveRefused(
+            f"{fresh} is there: another backup is being written to that name. If that one was killed, delete it."
+        ) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(head)
@@ -85,6 +95,8 @@ def pack(target: Path, key: bytes, manifest: Manifest, members: Mapping[str, Pat
             sealing.finish()
             file.flush()
             os.fsync(file.fileno())
+        if target.exists():
+            raise ArchiveRefused(f"{target} is there by now; a backup is never written over another.")
         fresh.replace(target)
     finally:
         fresh.unlink(missing_ok=True)
@@ -130,7 +142,7 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> Manifest:
     found: set[str] = set()
     while (member := tar.next()) is not None:
         wanted = manifest.files.get(member.name)
-        if wanted is None or not _NAME.fullmatch(member.name) or member.name in found or not member.isreg():
+        if wanted is None or not NAME.fullmatch(member.name) or member.name in found or not member.isreg():
             raise ArchiveRefused(f"It holds a file that its manifest does not name: {member.name[:80]!r}.")
         path = folder / member.name
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -175,8 +187,8 @@ def _read_head(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     try:
         said = json.loads(head)
         UUID(said["id"])
-        known = said["kind"] == KIND and isinstance(said["key"], str)
-    except (ValueError, KeyError, TypeError):
+        known = said["kind"] == KIND and isinstance(said["key"], str) and "format" in said
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         known = False
     if not known or not head.endswith(b"\n"):
         raise ArchiveRefused("This is no backup of Daohu.")

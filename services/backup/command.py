@@ -135,19 +135,32 @@ def _tell(manifest: "Manifest") -> None:
 @contextmanager
 def _refusals() -> Iterator[None]:
     """Everything that stands against it is said in one line."""
+    import errno
+    import sqlite3
+
     from services.backup.archive import ArchiveRefused
     from services.backup.cut import NoMoment
     from services.backup.postgres import ClientMissing, RestoreFailed
     from services.backup.restore import RestoreRefused
     from services.backup.take import BackupRefused
     from services.backup.target import NotEmpty
+    from shared.failures import storage_full
     from shared.keyfiles import KeyFileExposed
     from shared.observability import configure_logs
 
     configure_logs("WARNING")
     try:
         with databases_in_hand():
-            yield
+            try:
+                yield
+            except (OSError, sqlite3.Error) as error:
+                if storage_full(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise fail("There is no room left on the disk. Nothing was kept. 磁盘已满。") from None
+                if isinstance(error, OSError) and error.filename is not None:
+                    raise fail(f"{error.filename}: {error.strerror}.") from None
+                if isinstance(error, sqlite3.Error):
+                    raise fail(f"A database cannot be read ({error}). 数据库无法读取。") from None
+                raise
     except (
         ArchiveRefused, BackupRefused, ClientMissing, KeyFileExposed, NoMoment, NotEmpty, RestoreFailed, RestoreRefused,
     ) as refusal:  # fmt: skip

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from services.backup import archive, target, witnessed
 from services.backup.manifest import Book, Manifest
-from services.backup.take import CANARY_COLUMN, CLOCK, urls_of
+from services.backup.take import CANARY_COLUMN, CLOCK, PUBLIC, urls_of
 from services.backup.witnessed import Loss
 from services.embedded import RESTORING, lock
 from services.funds.proofs.audit import verify_database
 from services.funds.proofs.notes import Checkpoint, VerifierKey
-from shared import keys
+from shared import keyfiles, keys
 from shared.db import Database
 from shared.keyfiles import KeyFileBroken
 from shared.pii import SealBroken
@@ -24,6 +24,10 @@ from shared.tables import audit
 
 RESTORED_WITH_LOSS = "restored_with_loss"
 """In the audit of funds: somebody put a backup into service although a witnessed checkpoint is longer."""
+
+
+OVER = f".{RESTORING}.over"
+"""What is left of a restore that has ended, while it is deleted."""
 
 
 class RestoreRefused(Exception):
@@ -107,13 +111,15 @@ async def restore(home: Path, source: Path, key: bytes, asked: Asked) -> Restore
 @contextmanager
 def _unpacked(home: Path, source: Path, key: bytes) -> Iterator[tuple[Path, Manifest]]:
     """The archive's files in a folder of the home; while it stands there, no house runs on it. It stays when a restore dies half way."""
-    staging = home / RESTORING
-    shutil.rmtree(staging, ignore_errors=True)
+    staging, over = home / RESTORING, home / OVER
+    for left in (staging, over):
+        shutil.rmtree(left, ignore_errors=True)
     staging.mkdir(mode=0o700)
     try:
         yield staging, archive.unpack(source, key, staging)
     finally:
-        shutil.rmtree(staging)
+        staging.rename(over)  # at once: a folder that is half deleted would keep a whole house from running
+        shutil.rmtree(over)
 
 
 def _own(folder: Path) -> list[Path]:
@@ -126,9 +132,8 @@ def _put_own(home: Path, staging: Path) -> None:
     for file in _own(staging):
         there = home / file.relative_to(staging)
         if not there.exists():
-            there.parent.mkdir(mode=0o700, exist_ok=True)
-            shutil.copyfile(file, there)
-            there.chmod(0o644 if there.suffix == ".pub" or there.name == CLOCK else 0o600)
+            everybody = there.suffix in PUBLIC or there.name == CLOCK
+            (keyfiles.public if everybody else keyfiles.replace)(there, file.read_bytes())
 
 
 def _require_keys(home: Path, manifest: Manifest) -> None:

@@ -32,6 +32,10 @@ LOCK = "backup.lock"
 NEVER = frozenset({"backup.key", "master.key"})
 """Keys that no archive holds, also with `keys`: the one that opens it, and the one that opens the keyring."""
 
+PUBLIC = frozenset({".pub", ".vkey"})
+"""Of files beside the keys that everybody may read: public keys, and those of witnesses."""
+
+RING = "vault.json"
 CANARY_COLUMN = "backup.canary"
 
 
@@ -81,6 +85,7 @@ async def take(home: Path, to: Path, key: bytes, *, with_keys: bool = False) -> 
         if missing := keys.missing(settings):
             raise BackupRefused(f"There is no {', '.join(missing)}: is this the home of the deployment?")
         id = new_id()
+        members = _own_files(home, staging, with_keys=with_keys)
         given = {
             "id": id,
             "taken_at": taken_at,
@@ -88,12 +93,11 @@ async def take(home: Path, to: Path, key: bytes, *, with_keys: bool = False) -> 
             "release": version("daohu"),
             "canary": keys.vault(settings).seal(str(id), column=CANARY_COLUMN, row=id),
         }
-        members = _own_files(home, with_keys=with_keys)
         if is_embedded(urls):
             stores, books, files = await _from_files(home, urls, staging)
             mode, server = "embedded", ""
         else:
-            stores, books, files, server = await _from_servers(urls, staging)
+            stores, books, files, server = await _from_servers(home, urls, staging)
             mode = "cluster"
         members |= files
         manifest = Manifest(
@@ -123,6 +127,7 @@ async def _from_files(
         raise BackupRefused(f"There is no house at {home}: {missing[0]} is missing.")
     copies = {name: staging / f"{name}.db" for name in sources}
     with cut.of_files(list(sources.values())) as readers:
+        _require_same_ring(home, staging)
         for reader, copy in zip(readers, copies.values(), strict=True):
             with closing(sqlite3.connect(copy)) as written:
                 reader.backup(written)
@@ -140,12 +145,13 @@ async def _from_files(
 
 
 async def _from_servers(
-    urls: Mapping[str, str], staging: Path
+    home: Path, urls: Mapping[str, str], staging: Path
 ) -> tuple[dict[str, Store], dict[str, Book], dict[str, Path], str]:
     stores: dict[str, Store] = {}
     books: dict[str, Book] = {}
     files: dict[str, Path] = {}
     async with cut.of_databases(urls) as instant:
+        _require_same_ring(home, staging)
         for name, (snapshot, connection) in instant.items():
             server = postgres.version_of(connection)
             postgres.require_client("pg_dump", server)
@@ -159,13 +165,35 @@ async def _from_servers(
     return stores, books, files, server
 
 
-def _own_files(home: Path, *, with_keys: bool) -> dict[str, Path]:
-    found = {CLOCK: home / CLOCK} if (home / CLOCK).exists() else {}
-    master = RingFile(home / "keys" / "vault.json").master_path
-    for path in sorted((home / "keys").iterdir()):
-        if path.is_file() and path.name not in NEVER and path != master and (with_keys or path.suffix == ".pub"):
-            found[f"keys/{path.name}"] = path
+def _own_files(home: Path, staging: Path, *, with_keys: bool) -> dict[str, Path]:
+    """Copies of the home's clock and keys, of before the instant; hidden files are somebody's half-written ones.
+
+    Raises BackupRefused for a file whose name no restore would take.
+    """
+    master = RingFile(home / "keys" / RING).master_path
+    wanted = [
+        path
+        for path in sorted((home / "keys").iterdir())
+        if path.is_file() and not path.name.startswith(".") and path.name not in NEVER and path != master
+    ]
+    (staging / "keys").mkdir(mode=0o700)
+    found: dict[str, Path] = {}
+    for path in [*home.glob(CLOCK), *(path for path in wanted if with_keys or path.suffix in PUBLIC)]:
+        name = str(path.relative_to(home))
+        if not archive.NAME.fullmatch(name):
+            raise BackupRefused(
+                f"{path} cannot be in a backup: its name has more than a-z, 0-9 and . _ -. Take it away."
+            )
+        found[name] = staging / name
+        shutil.copyfile(path, found[name])
     return found
+
+
+def _require_same_ring(home: Path, staging: Path) -> None:
+    """Asked at the instant: what is sealed in the copies is sealed under keys of the ring that was copied before it."""
+    copied = staging / "keys" / RING
+    if copied.exists() and copied.read_bytes() != (home / "keys" / RING).read_bytes():
+        raise BackupRefused("The keys were changed at this very moment (daohu keys). Repeat it.")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import func, select, text
 
-from services.backup.take import LAST
+from services.backup.take import LAST, PUBLIC
 from services.doctor.findings import Finding, State
 from services.doctor.patient import Patient
 from services.embedded import RESTORING
@@ -89,7 +89,7 @@ async def key_files(patient: Patient) -> AsyncIterator[Finding]:
     files = [
         path for path in sorted(folder.glob("*")) if path.is_file()
     ]  # /dev/null lies over a key that is not for this process
-    exposed = [path.name for path in files if path.suffix != ".pub" and path.stat().st_mode & 0o077]
+    exposed = [path.name for path in files if path.suffix not in PUBLIC and path.stat().st_mode & 0o077]
     if exposed:
         yield Finding(
             "keys", "", FAIL, f"others may read {', '.join(exposed)}",
@@ -267,7 +267,11 @@ async def backup(patient: Patient) -> AsyncIterator[Finding]:
         yield Finding("backup", "", WARN, f"{LAST} cannot be read", how)
         return
     age = patient.machine.now() - taken_at
-    if age > BACKUP_WARN:
+    if age < -AHEAD:
+        yield Finding(
+            "backup", "", WARN, f"the last one is of {_age(-age)} from now: the clock was wrong, then or now", how
+        )
+    elif age > BACKUP_WARN:
         yield Finding("backup", "", FAIL if age > BACKUP_FAIL else WARN, f"the last one is {_age(age)} old", how)
     elif _gone(path):
         yield Finding(

@@ -66,13 +66,41 @@ def test_nothing_in_it_can_be_read_without_the_key(packed: Path) -> None:
         unpack(packed, bytes(32))
 
 
-@pytest.mark.parametrize("place", [0.0, 0.002, 0.3, 0.6, 0.999])
-def test_a_changed_byte_is_refused(packed: Path, place: float) -> None:
-    data = bytearray(packed.read_bytes())
-    data[int(place * len(data))] ^= 1
-    packed.write_bytes(data)
-    with pytest.raises(ArchiveRefused):
-        unpack(packed)
+def test_a_changed_byte_is_refused_wherever_it_is(packed: Path, tmp_path: Path) -> None:
+    """Each byte of the first line, and as many places of what is sealed."""
+    data = packed.read_bytes()
+    head = data.index(b"\n") + 1
+    places = [*range(head), *range(head, len(data), len(data) // head)]
+    passed = []
+    for at in places:
+        packed.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        (tmp_path / str(at)).mkdir()
+        try:
+            archive.unpack(packed, KEY, tmp_path / str(at))
+        except ArchiveRefused:
+            continue
+        passed.append(at)
+    assert passed == []
+
+
+@pytest.mark.parametrize("line", [b'{"id": 5}', b"5", b"[" * 2000, b'{"kind": "daohu backup", "id": "x"}', b""])
+def test_another_first_line_is_no_backup(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "a.backup").write_bytes(line + b"\n")
+    with pytest.raises(ArchiveRefused, match="no backup"):
+        unpack(tmp_path / "a.backup")
+
+
+def test_two_at_once_to_one_name_are_refused_and_the_first_stays(tmp_path: Path) -> None:
+    """Two homes are backed up into one folder in the same second."""
+    (tmp_path / ".a.backup.part").write_bytes(b"half")
+    with pytest.raises(ArchiveRefused, match="another backup is being written"):
+        pack(tmp_path, CONTENT)
+    (tmp_path / ".a.backup.part").unlink()
+    (tmp_path / "a.backup").write_bytes(b"the first")
+    with pytest.raises(ArchiveRefused, match="never written over another"):
+        pack(tmp_path, CONTENT)
+    assert (tmp_path / "a.backup").read_bytes() == b"the first"
+    assert not (tmp_path / ".a.backup.part").exists()
 
 
 def chunks_of(packed: Path) -> tuple[bytes, list[bytes]]:

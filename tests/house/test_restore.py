@@ -7,7 +7,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -156,6 +156,51 @@ async def test_no_private_key_is_in_an_archive_unless_asked_for(house: Path) -> 
     }
 
 
+async def test_every_backup_with_keys_can_be_restored_whatever_lies_beside_them(house: Path, home: Path) -> None:
+    (house / "keys" / ".issuer.pem.99").write_bytes(b"half written")
+    (house / "keys" / "witnesses.vkey").write_bytes(b"public")
+    made = await take(house, house.parent / "b.backup", KEY, with_keys=True)
+    await restore(home, made.path, KEY, Asked())
+    assert not (home / "keys" / ".issuer.pem.99").exists()
+    assert (home / "keys" / "witnesses.vkey").stat().st_mode & 0o777 == 0o644
+    (house / "keys" / "Ausweise.txt").touch()
+    with pytest.raises(BackupRefused, match=r"Ausweise.txt cannot be in a backup"):
+        await take(house, house.parent / "c.backup", KEY, with_keys=True)
+
+
+async def test_files_that_change_while_a_backup_is_made_are_in_it_as_they_were(
+    house: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A demonstration's clock goes on, somebody is revoked: what the manifest says and what is packed stay the same."""
+    (house / "clock").write_bytes(b"2016-11-04T09:00:00+00:00")
+    at_the_cut(monkeypatch, lambda: (house / "clock").write_bytes(b"2016-11-04T09:00:01+00:00"))
+    made = await take(house, house.parent / "b.backup", KEY)
+    await restore(home, made.path, KEY, Asked())
+    assert (home / "clock").read_bytes() == b"2016-11-04T09:00:00+00:00"
+
+
+async def test_a_keyring_that_changes_at_the_instant_is_in_no_backup(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sealed under a new key could not be opened with the ring of before, nor the old with one that retired it."""
+    ring = house / "keys" / "vault.json"
+    at_the_cut(monkeypatch, lambda: ring.write_bytes(ring.read_bytes() + b" "))
+    with pytest.raises(BackupRefused, match="keys were changed"):
+        await take(house, house.parent / "b.backup", KEY, with_keys=True)
+    assert os.listdir(house.parent) == ["house"]
+
+
+def at_the_cut(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Something happens just before the instant of the backup."""
+    together = cut._together
+
+    def and_act(*connections: Sequence[sqlite3.Connection]) -> bool:
+        act()
+        return together(*connections)
+
+    monkeypatch.setattr(cut, "_together", and_act)
+
+
 async def test_a_house_runs_on_no_half_restore_and_the_next_one_begins_anew(backup: Path, home: Path) -> None:
     """As a kill -9 leaves it, between the first file in its place and the last."""
     (home / RESTORING).mkdir()
@@ -184,6 +229,7 @@ async def test_rows_that_are_not_those_of_the_manifest_are_not_served(backup: Pa
     note(inside, "slipped in")
     files_now = {name: inside / name for name in manifest.files}
     other = manifest.model_copy(update={"files": {name: fingerprint(path) for name, path in files_now.items()}})
+    backup.unlink()
     archive.pack(backup, KEY, other, files_now)
     before = files(home)
     with pytest.raises(Wrong, match="registry: the rows are not those of the backup"):
