@@ -1,23 +1,37 @@
 """Connections of a server: how many there may be, how large a request's head may be, and how long one may stand still.
 
 uvicorn bounds none of these with httptools. What is checked here costs a request two microseconds; who stands still is found by
-a look at all connections once a second, so that no request starts a timer.
+a look at all connections once a second, so that no request starts a timer. No app hears of who is refused or cut here: it is
+counted by its code, and a line a minute says how many there were.
 """
 
 import time
 from collections import Counter
 from typing import Any
 
+from httptools import HttpParserError, HttpParserUpgrade
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from shared.errors import AddressTooLong, HeadTooLarge, NotHttp, Refusal, TooMany, Unavailable
+from shared.metrics import CONNECTIONS_REFUSED
+from shared.observability import log
 from shared.problems import problem
 from shared.settings import Settings
 
 CLOSING_SECONDS = 10.0
 """A connection that was closed on our side and not on the other for so long is cut."""
+
+SAID_EVERY_S = 60.0
+"""A line of the log says how many were refused since the one before: a flood fills no log."""
+
+MAX_PIPELINED = 16
+"""Requests that a connection may send ahead of its answers. uvicorn queues any number: a packet of short ones fills megabytes, and
+with each answer it takes the next packet."""
+
+PIPELINED, SLOW_HEAD, SLOW_READER, TRAILERS = "pipelined", "slow_head", "slow_reader", "trailers"
+"""Codes of those that are cut without an answer."""
 
 _LINE = 4
 """Bytes of a header beside its name and value."""
@@ -26,10 +40,13 @@ _LINE = 4
 class Connections:
     """All connections of one server. `Connection` is made for each by uvicorn, `sweep` is called once a second."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, *, name: str) -> None:
+        """`name`: the service whose metrics and log they stand in."""
+        self.settings, self.name = settings, name
         self.open: set[Connection] = set()
         self._of_address: Counter[str] = Counter()
+        self._unsaid: Counter[str] = Counter()
+        self._says_at = time.monotonic()
 
     def protocol(self, **given: Any) -> "Connection":
         """What uvicorn asks for each connection."""
@@ -52,11 +69,20 @@ class Connections:
             self.open.remove(connection)
             self._of_address -= Counter({address: 1})  # leaves no address behind that has none
 
+    def note(self, code: str) -> None:
+        """Counts one that was refused or cut."""
+        CONNECTIONS_REFUSED.labels(self.name, code).inc()
+        self._unsaid[code] += 1
+
     async def sweep(self) -> None:
-        """Cuts the connections that stand still. Cost: a microsecond a connection."""
+        """Cuts the connections that stand still, and says how many were refused. Cost: a microsecond a connection."""
         now = time.monotonic()
         for connection in tuple(self.open):
             connection.look(now)
+        if self._unsaid and now >= self._says_at:
+            log(self.name).warning("connections_refused", codes=dict(self._unsaid), open=len(self.open))
+            self._unsaid.clear()
+            self._says_at = now + SAID_EVERY_S
 
 
 class Connection(HttpToolsProtocol):
@@ -86,15 +112,30 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         came_before = self._in_head
-        super().data_received(data)
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            if len(self.pipeline) > MAX_PIPELINED:
+                self._cut(PIPELINED)
+            else:
+                self._end(NotHttp("This is no HTTP request."))
+            return
+        except (
+            HttpParserUpgrade
+        ):  # answered as if it had not asked for another protocol; uvicorn would write two lines each
+            self.cycle.keep_alive = False
         if self._in_head and came_before:
             self._head_bytes += len(data)
             if self._head_bytes > self._settings.max_head_bytes:
                 self._end(self._head_too_large())
         elif self.headers:  # trailers behind a body, which nothing of ours reads
-            self.transport.close()
+            self._cut(TRAILERS)
 
     def on_message_begin(self) -> None:
+        """Raises for one too many: the parser stops and tells `data_received`."""
+        if len(self.pipeline) > MAX_PIPELINED:
+            raise OverflowError
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
 
@@ -104,6 +145,7 @@ class Connection(HttpToolsProtocol):
         if refusal is None:
             super().on_headers_complete()
         else:
+            self._connections.note(refusal.code)
             usual, self.app = self.app, refusing(refusal)
             super().on_headers_complete()
             self.app = usual
@@ -122,12 +164,13 @@ class Connection(HttpToolsProtocol):
     def _head_too_large(self) -> Refusal:
         return HeadTooLarge(f"Address and headers have at most {self._settings.max_head_bytes} bytes together.")
 
-    def send_400_response(self, msg: str) -> None:
-        """What is no HTTP, as uvicorn found."""
-        self._end(NotHttp("This is no HTTP request."))
+    def _cut(self, code: str) -> None:
+        self._connections.note(code)
+        self.transport.close()
 
     def _end(self, refusal: Refusal) -> None:
         """Answers by itself and closes: there is no request, or none that an app should see."""
+        self._connections.note(refusal.code)
         answer = problem(refusal)
         if self.cycle is None or self.cycle.response_complete:
             head = [STATUS_LINE[answer.status_code], b"connection: close\r\n"]
@@ -151,6 +194,10 @@ class Connection(HttpToolsProtocol):
         if stands != self._stands:
             self._stands, self._since = stands, now
         elif now - self._since > seconds:
+            if buffered:
+                self._connections.note(SLOW_READER)
+            elif waiting and not self.transport.is_closing() and (self._in_head or self.cycle is None):
+                self._connections.note(SLOW_HEAD)
             self.transport.abort()
 
 

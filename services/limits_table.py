@@ -1,10 +1,11 @@
-"""`python -m services.limits_table check|write`: the table of docs/limits.md, made from the settings and the constants themselves."""
+"""`python -m services.limits_table check` or `write`: the table of docs/limits.md, made from the settings and the constants themselves."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from services import connections
 from shared import auth, http, limits, outside, problems
 from shared.imports import service as imports
 from shared.settings import Settings
@@ -30,6 +31,7 @@ SETTINGS = {
     "max_imports_at_once": "503",
     "imports_read_at_once": "waits",
     "caller_requests_at_once": "429",
+    "caller_imports_at_once": "429",
     "caller_requests_per_second": "429",
     "caller_burst": "429",
     "address_requests_per_second": "429",
@@ -48,6 +50,7 @@ NO_LIMITS = frozenset({"topic_partitions", "topic_replicas", "pool_size"})
 
 _SHEETS = Limits()
 CONSTANTS: tuple[tuple[str, Any, str, str], ...] = (
+    ("`services.connections.MAX_PIPELINED`", connections.MAX_PIPELINED, "requests sent ahead of their answers", "cut"),
     ("`shared.http.MAX_PAGE`", http.MAX_PAGE, "items of a page, and of a batch", "422"),
     ("`shared.http.MAX_KEY`", http.MAX_KEY, "characters of an Idempotency-Key", "422"),
     ("`shared.http.MAX_CURSOR`", http.MAX_CURSOR, "characters of a cursor", "422"),

@@ -112,7 +112,7 @@ async def _live(part: Part, settings: Settings, listening: socket.socket) -> int
         asyncio.get_running_loop().add_signal_handler(number, asked.set)
     door = Door(app, service.name)
     graceful = max(1, int(settings.stop_seconds / 2))  # the other half is the loops'
-    server = _Server(config(door, settings, lifespan="off", timeout_graceful_shutdown=graceful))
+    server = _Server(config(door, settings, name=service.name, lifespan="off", timeout_graceful_shutdown=graceful))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(service.database.close)
         stack.push_async_callback(bus.stop)

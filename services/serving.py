@@ -14,9 +14,12 @@ from shared.settings import Settings
 GC_THRESHOLDS = (20_000, 20, 20)
 
 
-def config(app: ASGIApp, settings: Settings, **given: Any) -> uvicorn.Config:
-    """`log_config=None`: what uvicorn has to say is a line of ours (shared.observability.Foreign)."""
-    connections = Connections(settings)
+def config(app: ASGIApp, settings: Settings, *, name: str = "house", **given: Any) -> uvicorn.Config:
+    """`name`: the service whose metrics refused connections stand in; the embedded house has one door for all four.
+
+    `log_config=None`: what uvicorn has to say is a line of ours (shared.observability.Foreign).
+    """
+    connections = Connections(settings, name=name)
     return uvicorn.Config(
         app,
         loop="uvloop",

@@ -20,6 +20,9 @@ from shared.settings import Settings
 IMPORT_COSTS = 20
 """An import counts as so many requests of its caller's rate: reading a small file takes as long."""
 
+_DIGITS = 18
+"""Of a length: Python reads no number of thousands of digits, and zeros in front are digits too."""
+
 MAX_REMEMBERED = 20_000
 """Callers whose rate is remembered. Who has been quiet is forgotten without loss; should all be busy, the oldest goes."""
 
@@ -64,7 +67,7 @@ class Limits:
 
     def _refusal(self, scope: Scope, limit: int, imported: bool) -> Refusal | None:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-        if not length.isdigit() or int(length) > limit:
+        if not length.isdigit() or len(length) > _DIGITS or int(length) > limit:
             return _too_large(limit)
         full = imported and self._imports >= self.settings.max_imports_at_once
         if full or self._requests >= self.settings.max_requests_at_once:
@@ -147,17 +150,18 @@ class Rate:
 
 
 class Shares:
-    """What one caller may take (pure ASGI, inside the token check): requests a second, and requests at once. Beyond: 429.
+    """What one caller may take (pure ASGI, inside the token check): requests a second, requests and imports at once. Beyond: 429.
 
     A caller is the subject of a token at a client; who has no valid token counts by address.
     """
 
     def __init__(self, app: ASGIApp, *, settings: Settings, always: frozenset[str]) -> None:
         self.app, self.settings, self.always = app, settings, always
-        self._at_once = settings.caller_requests_at_once
+        self._at_once, self._imports_at_once = settings.caller_requests_at_once, settings.caller_imports_at_once
         self._signed = Rate(settings.caller_requests_per_second, settings.caller_burst)
         self._unsigned = Rate(settings.address_requests_per_second, settings.address_burst)
         self._in_hand: dict[Any, int] = {}
+        self._importing: dict[Any, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self.always:
@@ -168,21 +172,26 @@ class Shares:
             key, rate = (address_of(scope), ""), self._unsigned
         else:
             key, rate = (caller.client, caller.subject), self._signed
-        cost = IMPORT_COSTS if scope["method"] == "POST" and is_import(scope["path"]) else 1
-        in_hand = self._in_hand.get(key, 0)
-        wait = rate.take(key, cost, time.monotonic()) if in_hand < self._at_once else 1.0
+        imported = is_import(scope["path"])
+        cost = IMPORT_COSTS if imported and scope["method"] == "POST" else 1
+        room = self._in_hand.get(key, 0) < self._at_once
+        if imported:
+            room = room and self._importing.get(key, 0) < self._imports_at_once
+        wait = rate.take(key, cost, time.monotonic()) if room else 1.0
         if wait:
             often = TooMany("You ask too often. Wait as Retry-After says, and repeat.", wait)
             await _counted(self.settings, often)(scope, receive, send)
             return
-        self._in_hand[key] = in_hand + 1
+        taken = (self._in_hand, self._importing) if imported else (self._in_hand,)
+        for held in taken:
+            held[key] = held.get(key, 0) + 1
         try:
             await self.app(scope, receive, send)
         finally:
-            if (left := self._in_hand[key] - 1) > 0:
-                self._in_hand[key] = left
-            else:
-                del self._in_hand[key]
+            for held in taken:
+                held[key] -= 1
+                if not held[key]:
+                    del held[key]
 
 
 def address_of(scope: Scope) -> str:
@@ -192,9 +201,10 @@ def address_of(scope: Scope) -> str:
 
 
 def require_shape(body: bytes, *, depth: int, items: int) -> None:
-    """Refuses JSON that is nested deeper, or holds more values, than any of ours. Raises Malformed. What is no JSON passes.
+    """Refuses JSON that is nested deeper, or holds more values, than any of ours. Raises Malformed.
 
-    Counting brackets and commas tells in microseconds that most bodies are within; only the others are looked through.
+    Counting brackets and commas tells in microseconds that most bodies are within; only the others are looked through. Of these
+    what is no JSON is refused: who reads the body next takes NaN and UTF-16, and would go as deep as they lead.
     """
     brackets = body.count(b"[") + body.count(b"{")
     if brackets <= depth and brackets + body.count(b",") <= items:
@@ -204,7 +214,7 @@ def require_shape(body: bytes, *, depth: int, items: int) -> None:
     except orjson.JSONDecodeError as error:
         if str(error).startswith("depth limit"):
             raise _too_deep(depth) from None
-        return
+        raise Malformed("This is no JSON in UTF-8 (RFC 8259).") from None
     seen, deep, level = 0, 0, [value]
     while level := [inner for inner in level if isinstance(inner, dict | list)]:
         deep += 1

@@ -49,6 +49,9 @@ def _histogram(name: str, says: str, buckets: tuple[float, ...], *labels: str) -
 
 REQUESTS = _counter("daohu_http_requests_total", "Requests answered", "method", "route", "status")
 REFUSALS = _counter("daohu_refusals_total", "Requests refused by a rule", "code")
+CONNECTIONS_REFUSED = _counter(
+    "daohu_connections_refused_total", "Connections refused or cut before any app heard", "code"
+)
 REQUEST_SECONDS = _histogram("daohu_http_request_seconds", "Time to the end of the answer", _SECONDS, "method", "route")
 
 OUTBOX_UNPUBLISHED = _gauge("daohu_outbox_unpublished", "Facts recorded and not known to be published (capped)")

@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     max_imports_at_once: int = Field(default=8, ge=1, description="imports in hand of a process; beyond: 503")
     imports_read_at_once: int = Field(default=2, ge=1, description="files that are read at the same time; others wait")
     caller_requests_at_once: int = Field(default=200, ge=1, description="requests in hand of one caller; beyond: 429")
+    caller_imports_at_once: int = Field(
+        default=4, ge=1, description="imports in hand of one caller, so that others find room; beyond: 429"
+    )
     caller_requests_per_second: float = Field(
         default=500, gt=0, description="requests of one caller, lasting; an import counts as 20"
     )

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+import structlog
 import uvicorn
+from scraped import shown
 from starlette.types import Receive, Scope, Send
 
-from services.connections import Connections
+from services.connections import MAX_PIPELINED, SAID_EVERY_S, Connections
 from services.serving import config, listen
 from shared.settings import Settings
 
@@ -88,7 +90,7 @@ class Door:
 async def house() -> AsyncIterator[Door]:
     app, bound = App(), listen("127.0.0.1", 0)
     settings = Doors(**NARROW)
-    made = config(app, settings, lifespan="off", timeout_graceful_shutdown=1)
+    made = config(app, settings, name="doors", lifespan="off", timeout_graceful_shutdown=1)
     server = uvicorn.Server(made)
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
     serving = asyncio.create_task(server.serve([bound]))
@@ -249,3 +251,61 @@ async def test_only_a_trusted_proxy_says_who_calls(trusted, seen):
     headers = [(b"x-forwarded-for", b"1.2.3.4")]
     await made.loaded_app({"type": "http", "client": ("10.9.9.9", 1), "scheme": "http", "headers": headers}, None, None)
     assert clients == [seen]
+
+
+# Who is refused here is counted, and written down without filling the log
+
+
+def refused() -> dict[str, float]:
+    return {key[1]: count for key, count in shown("doors").items() if key[0] == "daohu_connections_refused_total"}
+
+
+async def test_each_kind_of_refusal_is_counted_by_its_code(door):
+    before = refused()
+    for sent in (
+        get("/" + "a" * 100),
+        get("/", *["a: 1"] * 5),
+        b"\x16\x03\x01\x02\x00\x01\r\n\r\n",
+        get().replace(b"close", b"keep-alive") * (MAX_PIPELINED + 9),
+        b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nauthorization: x\r\n\r\n",
+    ):
+        await door.answer(sent)
+    reader, writer = await door.opened()
+    writer.write(b"GET / HT")
+    await asyncio.sleep(0.05)
+    await door.swept(11.0)
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+    writer.close()
+    new = {code: count - before.get(code, 0) for code, count in refused().items()}
+    codes = ("address_too_long", "head_too_large", "not_http", "pipelined", "slow_head", "trailers")
+    assert {code: new.get(code) for code in codes} == dict.fromkeys(codes, 1.0)
+
+
+async def test_a_flood_is_one_line_a_minute_and_nothing_of_what_was_sent(door):
+    door.connections._says_at = 0.0
+    door.connections._unsaid.clear()
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(3):
+            await door.answer(b"secret\x00\r\n\r\n")
+            await door.connections.sweep()
+        assert [(line["event"], line["codes"]) for line in lines] == [("connections_refused", {"not_http": 1})]
+        door.connections._says_at -= SAID_EVERY_S
+        await door.connections.sweep()
+        await door.connections.sweep()
+    assert [line["codes"] for line in lines] == [{"not_http": 1}, {"not_http": 2}]
+    assert "secret" not in str(lines)
+
+
+async def test_who_asks_far_ahead_of_the_answers_is_cut_and_holds_no_memory(door):
+    keep = get().replace(b"close", b"keep-alive")
+    assert (await door.answer(keep * MAX_PIPELINED + get())).count("HTTP/1.1 200") == MAX_PIPELINED + 1
+    door.app.asked.clear()
+    await door.answer(keep * 2000)
+    assert len(door.app.asked) <= 1
+
+
+async def test_another_protocol_is_not_begun_and_no_line_is_written(door, caplog):
+    said = await door.answer(get("/", "upgrade: h2c").replace(b"close", b"upgrade"))
+    assert (status(said), "connection: close" in said, caplog.records) == (200, True, [])

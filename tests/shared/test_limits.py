@@ -95,7 +95,7 @@ async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not(live, whole
 
 
 async def test_a_length_that_is_no_number_is_refused(live):
-    for length in ("-1", "1e3", "0x10", "²"):
+    for length in ("-1", "1e3", "0x10", "²", "0" * 5000 + "2"):
         headers = {**JSON, "content-length": length.encode("latin-1")}
         answer = await office(live).post(PARCELS, content=b"{}", headers=headers)
         assert answer.status_code == 413
@@ -124,6 +124,21 @@ def test_no_depth_breaks_the_reader(body):
     with pytest.raises(Malformed) as refusal:
         require_shape(body, depth=32, items=1000)
     assert refusal.value.facts == {"limit": 32}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":' * 600 + b"NaN" + b"}" * 600,
+        orjson.dumps([1] * 100)[:-1] + b",Infinity]",
+        ("[" * 40 + "]" * 40).encode("utf-16"),
+        b'["\\ud800"' + b",1" * 100 + b"]",
+    ],
+    ids=["NaN", "Infinity", "UTF-16", "half a character"],
+)
+def test_what_only_a_lenient_reader_takes_is_not_passed_on_to_him(body):
+    with pytest.raises(Malformed, match="no JSON"):
+        require_shape(body, depth=32, items=50)
 
 
 def test_more_items_than_the_limit_are_counted_over_all_lists():
@@ -212,6 +227,34 @@ async def test_an_import_counts_as_many_requests():
         await shares(scope, None, send)  # type: ignore[arg-type]
     assert asked == [200, 200, 429]
     assert shown("doors")[("daohu_refusals_total", "too_many_requests", "doors")] >= 1.0
+
+
+async def test_one_caller_leaves_room_for_the_imports_of_others():
+    held, codes = asyncio.Event(), dict[str, list[int]]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await held.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    shares = Shares(app, settings=Doors(caller_imports_at_once=2), always=frozenset())
+
+    def asked(path: str, address: str) -> asyncio.Task[None]:
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                codes.setdefault(address, []).append(message["status"])
+
+        scope = {"type": "http", "method": "POST", "path": path, "state": {}, "client": (address, 1)}
+        return asyncio.create_task(shares(scope, None, send))  # type: ignore[arg-type]
+
+    tasks = [asked("/doors/v1/imports/x", "10.0.0.1") for _ in range(3)]
+    tasks += [asked(PARCELS, "10.0.0.1"), asked("/doors/v1/imports/x", "10.0.0.2")]
+    await asyncio.sleep(0)
+    assert codes == {"10.0.0.1": [429]}
+    held.set()
+    await asyncio.gather(*tasks)
+    assert codes == {"10.0.0.1": [429, 200, 200, 200], "10.0.0.2": [200]}
+    await asked("/doors/v1/imports/x", "10.0.0.1")
+    assert codes["10.0.0.1"][-1] == 200
 
 
 async def test_so_many_imports_are_in_hand_and_other_requests_go_on():
