@@ -168,20 +168,20 @@ class RingFile:
     def read(self) -> Ring:
         """Raises KeysUnreadable, KeyFileExposed."""
         for _ in range(_READS):
-            text = self._given or keyfiles.secret(self.path, self._made).decode()
-            ring = _read(text, self._master)
+            ring = _read(self._given or keyfiles.secret(self.path, self._made), self._master)
             if ring is not None:
                 return ring
         raise KeysUnreadable(
-            f"The master key that wraps {self.path} is not in {self.master_path} or DAOHU_MASTER_KEY. Put it back; "
-            "without it nothing that is sealed can be read (docs/personal-data.md)."
+            f"The master key that wraps {self.path} is not in {self.master_path} or DAOHU_MASTER_KEY. Put it back, or the "
+            "keyring's copy if that is damaged; without them nothing that is sealed can be read (docs/personal-data.md)."
         )
 
     def master(self) -> MasterKeys:
         """The master keys, made on first use. Raises KeysUnreadable, KeyFileExposed."""
         if self._master_given is not None:
             return MasterKeys(self._master_given)
-        return MasterKeys(keyfiles.secret(self.master_path, f"m1:{_encoded(_fresh())}\n".encode).decode())
+        made = f"m1:{_encoded(_fresh())}\n".encode
+        return MasterKeys(keyfiles.secret(self.master_path, made).decode("ascii", "replace"))
 
     def follow(self, purpose: Purpose, *, since: datetime) -> Key:
         """A new key of a purpose, which becomes the current one at `since`. Raises KeysUnreadable, KeyFileExposed."""
@@ -197,13 +197,12 @@ class RingFile:
 
     def forget(self, id: str) -> bool:
         """Takes a key out that cannot be unwrapped: what stands under it is lost for good. False when there is none of this id."""
-        with keyfiles.alone(self.path.parent):
-            ring = self.read()
+        with self._to_itself() as ring:
             if id not in ring.lost:
                 return False
-            if _number(id) > max(_number(key.id) for key in ring.data):
-                ring = ring.followed("data", since=EPOCH)  # else the next new key would have the name of this one
-            self._write(replace(ring, lost=tuple(other for other in ring.lost if other != id)), self.master())
+            newest = _number(id) > max(_number(key.id) for key in ring.data)
+            left = ring.followed("data", since=EPOCH) if newest else ring  # its name must not be the next new key's
+            self._write(replace(left, lost=tuple(other for other in ring.lost if other != id)), self.master())
         return True
 
     def follow_master(self) -> str:
@@ -228,14 +227,19 @@ class RingFile:
         return master.id
 
     @contextmanager
-    def _changing(self) -> Iterator[Ring]:
+    def _to_itself(self) -> Iterator[Ring]:
         """The keyring as it is; nobody else changes it meanwhile."""
         if self._given is not None:
             raise KeysUnreadable(
                 "The keyring is in DAOHU_KEYS. Put it into a file (docs/personal-data.md); then it can change."
             )
         with keyfiles.alone(self.path.parent):
-            ring = self.read()
+            yield self.read()
+
+    @contextmanager
+    def _changing(self) -> Iterator[Ring]:
+        """The same, of which no key is lost."""
+        with self._to_itself() as ring:
             if ring.lost:
                 raise KeysUnreadable(
                     f"The keyring's key {ring.lost[0]} cannot be unwrapped. Put the copy of {self.path} back; if there is none, "
@@ -256,8 +260,8 @@ class RingFile:
         return _text(Ring.new(), self.master())
 
 
-def _read(text: str, master: Callable[[], KeyWrapper | None]) -> Ring | None:
-    """None when its master key is not there. Raises KeysUnreadable."""
+def _read(text: str | bytes, master: Callable[[], KeyWrapper | None]) -> Ring | None:
+    """None when its master key is not there, or opens none of a purpose. Raises KeysUnreadable."""
     try:
         said = json.loads(text)
         if "wrapped_by" not in said:
@@ -270,7 +274,7 @@ def _read(text: str, master: Callable[[], KeyWrapper | None]) -> Ring | None:
         lost = []
         for purpose, found in keys.items():
             for entry in said[purpose]:
-                secret = wrapper.unwrap(base64.b64decode(entry["key"], validate=True), by)
+                secret = wrapper.unwrap(_decoded(entry["key"]), by)
                 if secret is None:
                     lost.append(str(entry["id"]))
                 else:
@@ -311,6 +315,14 @@ def _fresh() -> bytes:
 
 def _encoded(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def _decoded(text: str) -> bytes:
+    """Nothing when the line is damaged: that unwraps to no key."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
 
 
 def _number(id: str) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, MetaData, Select, and_, bindparam, func, not_, select, update
+from sqlalchemy import Column, ColumnElement, MetaData, Select, and_, bindparam, func, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -50,7 +50,10 @@ class Held:
 
 
 async def renew(database: Database, vault: Vault, metadata: MetaData) -> None:
-    """Brings every value of a service's database under the current keys. What cannot be opened stays as it is."""
+    """Brings every value of a service's database under the current keys. What cannot be opened stays as it is.
+
+    What stands under a key that is lost is not even read, nor is an index whose number does: it would be asked for again and again.
+    """
     vault.refresh()
     if vault.under_older("data"):
         for column, mark in marked(tables.metadata, metadata, form=Form.SEALED):
@@ -58,7 +61,8 @@ async def renew(database: Database, vault: Vault, metadata: MetaData) -> None:
     if vault.under_older("blind"):
         for column, mark in marked(metadata, form=Form.INDEX):
             if mark.source is not None:
-                rows = mark.source().where(_not_current(vault, column))
+                rows = mark.source()
+                rows = rows.where(_not_current(vault, column), _opens(vault, rows.selected_columns.sealed.element))
                 await _renew(
                     database, rows, column, _indexed(vault, mark), BATCH, followers=_followers(metadata, column)
                 )
@@ -149,10 +153,10 @@ async def _compare_and_set(
 
 
 def _sealed(vault: Vault, column: Column[Any], mark: Personal) -> Select[Any]:
-    """Values of a sealed column that do not stand under the current key."""
+    """Values of a sealed column that stand under another key than the current one."""
     row = column.table.c[mark.row]
     query = select(row.label("key"), row.label("row"), column.label("sealed"), column.label("old"))
-    return query.where(column.is_not(None), column != ERASED, not_(_begins(column, f"{vault.current_key}:")))
+    return query.where(_opens(vault, column), not_(_begins(column, f"{vault.current_key}:")))
 
 
 def _resealed(vault: Vault, mark: Personal) -> Remade:
@@ -182,6 +186,11 @@ async def _forget_orphans(database: Database, vault: Vault, column: Column[Any],
 
 def _not_current(vault: Vault, column: Column[Any]) -> ColumnElement[bool]:
     return and_(column != ERASED, not_(_begins(column, vault.current_tag)))
+
+
+def _opens(vault: Vault, sealed: Any) -> ColumnElement[bool]:
+    """Under a key that is here."""
+    return or_(*(_begins(sealed, f"{key.id}:") for key in vault.ring.data))
 
 
 def _begins(column: Column[Any], text: str) -> ColumnElement[bool]:

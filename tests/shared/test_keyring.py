@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -217,6 +218,35 @@ class TestALostKey:
         file.path.write_text(json.dumps(said))
         assert (file.read().lost, file.forget("k2")) == (("k2",), True)
         assert [key.id for key in file.read().data] == ["k1", "k3"]
+
+    def test_a_line_that_is_no_longer_base64_costs_its_key_alone(self, file: RingFile):
+        file.read()
+        file.follow("data", since=EPOCH)
+        said = json.loads(file.path.read_text())
+        said["data"][0]["key"] = "�" + said["data"][0]["key"]
+        file.path.write_text(json.dumps(said))
+        assert (file.read().lost, [key.id for key in file.read().data]) == (("k1",), ["k2"])
+
+    @pytest.mark.parametrize("name", ["vault.json", "master.key"])
+    def test_a_file_that_is_no_text_any_more_is_said_to_be_unreadable(self, file: RingFile, name: str):
+        running = vault(file, Clock())
+        sealed = running.seal("a", column="c", row="1")
+        (file.path.parent / name).write_bytes(b"\xff\xfe\x00" * 40)
+        os.utime(file.path)
+        with pytest.raises(KeysUnreadable) as refused:
+            file.read()
+        assert ("master key" in str(refused.value)) is (name == "master.key")
+        running.refresh()
+        assert running.open(sealed, column="c", row="1") == "a"
+
+    def test_none_is_given_up_of_a_keyring_in_the_environment(self, damaged: tuple[RingFile, str]):
+        file, _ = damaged
+        given = RingFile(
+            file.path, {"DAOHU_KEYS": file.path.read_text(), "DAOHU_MASTER_KEY": file.master_path.read_text()}
+        )
+        with pytest.raises(KeysUnreadable) as refused:
+            given.forget("k1")
+        assert "DAOHU_KEYS" in str(refused.value)
 
     def test_a_number_that_was_never_sealed_is_not_repeated(self, file: RingFile):
         with pytest.raises(KeyLost) as lost:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from sqlalchemy import insert, select, update
 
 from services.notify.contacts.store import contacts
@@ -178,3 +179,15 @@ async def test_with_one_key_of_each_purpose_no_table_is_read(house: House):
     house.database.read = lambda: reads.append(1)  # type: ignore[method-assign, assign, return-value]
     await house.renew()
     assert reads == []
+
+
+async def test_what_is_lost_is_not_asked_for_again_and_again(house: House):
+    """A value, and an index whose number stands under the lost key: neither can be renewed, however often."""
+    house.follow("data")
+    house.file.retire("data", ["k1"])
+    house.vault.refresh()
+    house.follow("data", "blind")
+    with structlog.testing.capture_logs() as lines:
+        await house.renew()
+    assert lines == []
+    assert [number for number in (await house.held())[INDEX].under.values() if number] == [len(PHONES)]
