@@ -22,7 +22,7 @@ _ID_PROBLEMS = {
         "The kind or grade at the end of the certificate number is wrong.",
     ),
 }
-_MOBILE = re.compile(r"1[3-9]\d{9}")
+_MOBILE = re.compile(r"1[3-9]\d{9}", re.ASCII)
 
 
 def id_number(cell: str) -> str:
@@ -47,7 +47,7 @@ def phone(cell: str) -> str:
 def card(cell: str) -> str:
     """A bank card number (银行卡号): 12 to 19 digits, the check digit of cards of 16 or more must fit (Luhn)."""
     number = pii.normal(cell)
-    if not number.isdecimal() or len(number) not in CARD_DIGITS:
+    if not (number.isascii() and number.isdecimal()) or len(number) not in CARD_DIGITS:
         raise CellError("bad_card", "应为 12 至 19 位卡号。", "Fill in a card number of 12 to 19 digits.")
     if len(number) >= 16 and _luhn(number):
         raise CellError(

@@ -387,3 +387,31 @@ async def test_a_caller_of_several_divisions_says_whose_import_it_is(live: Runni
         reader = live.as_(Role.STATISTICS, division=division)
         assert (await reader.get(f"{PATH}/{filed['import_id']}")).status_code == status
         assert (await reader.get(filed["report"])).status_code == status
+
+
+async def test_a_person_on_file_by_his_id_number_comes_with_a_certificate_and_stays_one_person(
+    live: Running, office: Client
+) -> None:
+    await _send(office, "households", workbook([home()], [person()]))
+    again = (await _send(office, "households", workbook([home()], [person(id_number=id_number() + "41")]))).json()
+    assert (again["created"], again["changed"]) == (0, 1)
+    [listed] = (await office.get("/registry/v1/households")).json()["items"]
+    [shown] = (await office.get(f"/registry/v1/households/{listed['id']}")).json()["members"]
+    assert len(shown["id_number_masked"]) == 20
+    privacy = live.as_(Role.PRIVACY)
+    path = f"/registry/v1/households/{listed['id']}/members/{shown['id']}/unmask"
+    assert (await privacy.post(path, {"reason": "核对证件"})).json()["id_number"] == id_number() + "41"
+    shorter = (await _send(office, "households", workbook([home()], [person()]))).json()
+    assert (shorter["changed"], shorter["unchanged"]) == (0, 2)
+
+
+async def test_a_certificate_and_the_id_number_in_it_are_one_person_in_a_file_and_on_the_register(
+    office: Client,
+) -> None:
+    both = workbook([home("H-1"), home("H-2")], [person("H-1"), person("H-2", id_number=id_number() + "41")])
+    errors = (await _send(office, "households", both)).json()["errors"]
+    assert ("人", 3, "duplicate_in_file") in [(e["sheet"], e["row"], e["code"]) for e in errors]
+    await _send(office, "households", workbook([home("H-1")], [person("H-1")]))
+    second = workbook([home("H-2")], [person("H-2", id_number=id_number() + "41")])
+    errors = (await _send(office, "households", second)).json()["errors"]
+    assert ("人", 2, "person_in_other_household") in [(e["sheet"], e["row"], e["code"]) for e in errors]

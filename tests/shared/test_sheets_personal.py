@@ -42,6 +42,16 @@ def test_a_phone_has_11_digits() -> None:
         phone("1990012345")
 
 
+@pytest.mark.parametrize("zero", ["\u0660", "\u0966"])
+def test_digits_of_other_scripts_are_no_second_spelling(zero: str) -> None:
+    """With them one card would be taken for two, and one phone for two."""
+    other = {ord(str(digit)): chr(ord(zero) + digit) for digit in range(10)}
+    with pytest.raises(CellError, match="bad_card"):
+        card("99999900000000014".translate(other))
+    with pytest.raises(CellError, match="bad_phone"):
+        phone("1" + "9900123456".translate(other))
+
+
 def test_a_card_has_a_check_digit() -> None:
     assert card("9999 9900 0000 0001 4") == "99999900000000014"
     with pytest.raises(CellError, match="card_check_digit"):

@@ -111,6 +111,7 @@ def _judge(
     if homes:
         homes = homes.without([e for row in homes.valid if (e := _judge_household(homes, row, register, villages))])
     if people:
+        people = people.without(_named_twice(people, register))
         entered = {row.values["household_no"] for row in homes.valid} if homes else set()
         people = people.without([e for row in people.valid if (e := _judge_person(people, row, register, entered))])
         people = people.without(_wrong_heads(people, register))
@@ -135,7 +136,7 @@ async def _look_up(work: Work, homes: Checked | None, people: Checked | None) ->
     ids = [row["id"] for row in by_number.values()]
     blinds = {}
     for row in people.valid if people else ():
-        blinds[row.number] = work.vault.blind(row.values["id_number"], kind=records.BLIND_KIND)
+        blinds[row.number] = work.vault.blind(row.values["id_number"], kind=pii.ID_KIND)
         if len(blinds) % SLICE == 0:
             await asyncio.sleep(0)
     written = pii.forms(blinds.values())
@@ -215,6 +216,22 @@ def _judge_person(sheet: Checked, row: ValidRow, register: _Register, entered: s
     if not domain.sex_fits_relation(values["sex"], values["relation"]):
         return sheet.error(row, "relation", "relation_differs_from_sex", "与性别不符。", "Does not fit the sex.")
     return None
+
+
+def _named_twice(people: Checked, register: _Register) -> list[RowError]:
+    """Rows of somebody whom an earlier row names: one by the ID number, one by a disability certificate, which begins with it."""
+    first: dict[str, int] = {}
+    return [
+        people.error(
+            row,
+            "id_number",
+            "duplicate_in_file",
+            f"与本文件第 {earlier} 行是同一人，请只保留一行。",
+            f"The same person as in row {earlier} of this file; keep one of them.",
+        )
+        for row in people.valid
+        if (earlier := first.setdefault(register.blinds[row.number], row.number)) != row.number
+    ]
 
 
 def _wrong_heads(people: Checked, register: _Register) -> list[RowError]:
@@ -367,7 +384,7 @@ def _renew(
             batch.identities.append(identity)
             changes.setdefault("members", {})[str(no)] = records.member_fields(fresh)
             created += 1
-        elif fields := domain.differences(member, _person(row.values, without_id=True)):
+        elif fields := _different(work, before, member, row.values, batch):
             renewed_member = next(other for other in after if other["id"] == member["id"])
             renewed_member |= fields
             batch.renewed_members.append(renewed_member)
@@ -382,6 +399,18 @@ def _renew(
         batch.renewed.append(renewed)
         batch.history.append(line)
     return Tally(created, changed, unchanged)
+
+
+def _different(
+    work: Work, before: store.Row, member: store.Row, given: Mapping[str, Any], batch: _Batch
+) -> dict[str, Any]:
+    """What a row says differently of a person on file. A certificate where there was an ID number is kept in its place."""
+    fields = domain.differences(member, _person(given, without_id=True))
+    number = given["id_number"]
+    if len(number) > len(member["id_masked"]):
+        fields["id_masked"] = pii.mask_id(number)
+        batch.identities.append(records.identity(work, number, member["id"], before["version"] + 1))
+    return fields
 
 
 def _household(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,6 @@ from shared.events.registry import HouseholdRecorded, HouseholdStatus
 from shared.ids import new_id
 from shared.work import Work
 
-BLIND_KIND = "id_number"
-"""Everywhere the same kind, so that one person is recognised in any list of the deployment."""
-
 HOUSEHOLD_FIELDS = (
     "household_no", "division", "group", "status", "attribute", "cause", "other_cause",
     "identified_on", "exited_on", "standard", "housing", "safe_water", "remark",
@@ -37,7 +34,7 @@ def new_member(
         **identity_values(number := values["id_number"]),
         "id": new_id(),
         "member_no": member_no,
-        "id_blind": blind or work.vault.blind(number, kind=BLIND_KIND),
+        "id_blind": blind or work.vault.blind(number, kind=pii.ID_KIND),
         "left_on": None,
         "left_reason": None,
     }

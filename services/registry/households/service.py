@@ -263,7 +263,7 @@ async def change_member(
         after = {**member, **fields}
         domain.require_sex(after["sex"], pii.sex(number) if number else member["sex"], after["relation"])
     if number:
-        fields |= {**identity_values(number), "id_blind": work.vault.blind(number, kind=records.BLIND_KIND)}
+        fields |= {**identity_values(number), "id_blind": work.vault.blind(number, kind=pii.ID_KIND)}
         same = member["id_blind"] in pii.forms([fields["id_blind"]])
         await _require_free(work, [fields["id_blind"]], household_id=row["id"] if same else None)
         await store.add(work.tx, identity_rows=[records.identity(work, number, member_id, row["version"] + 1)])
