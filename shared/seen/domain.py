@@ -1,6 +1,7 @@
 """What a look keeps of a request: which things it named and by which filters, never personal data."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from shared import pii
@@ -19,11 +20,14 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def kept(given: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Name → value of what a request named, several of one name with commas between; what might be somebody's number is withheld."""
+    """Name → value of what a request named, several of one name with commas between; what might be somebody's number is withheld.
+
+    Names too: a query's are whatever somebody wrote.
+    """
     found: dict[str, list[str]] = {}
     for name, value in given:
         if name not in UNSAID:
-            found.setdefault(name, []).append(plain(value))
+            found.setdefault(plain(name), []).append(plain(value))
     return {name: ",".join(values) for name, values in found.items()}
 
 
@@ -31,7 +35,7 @@ def plain(value: str) -> str:
     """The value, cut to MAX_KEPT characters. An address is written by whoever asks: it may hold what no address should."""
     if _UUID.fullmatch(value):
         return value
-    digits = _BETWEEN_DIGITS.sub("", value)
+    digits = _BETWEEN_DIGITS.sub("", unicodedata.normalize("NFKC", value))
     numbers = [*_CARD.findall(digits), *re.findall(r"\d{17}[\dXx]", digits)]
     personal = (
         _PHONE.search(digits)

@@ -179,7 +179,7 @@ async def test_nobodys_number_stays_in_a_look(small, auditor):
 
 @pytest.mark.parametrize(
     "value", ["19900000001", "86 199 0000 0001", "440524188001010014", "4111 1111 1111 1111",
-              "610926580101001", "no 11010519491231002X!"]
+              "610926580101001", "no 11010519491231002X!", "１９９００００００１１"]
 )  # fmt: skip
 def test_a_number_that_may_be_somebodys_is_withheld(value):
     assert plain(value) == WITHHELD
@@ -194,6 +194,7 @@ async def test_what_cannot_be_recorded_is_not_answered(registry):
     auditor = auditor_of(registry)
     await opened(registry)
     household = await registry.household()
+    assert kept([(value, "1")]) == {WITHHELD: "1"}
     async with registry.live.service.database.write() as tx:
         await tx.execute(text("drop table look"))
     answer = await auditor.get(f"{HOMES}/{household.id}")
