@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -27,6 +28,7 @@ from sqlalchemy import (
     false,
     func,
     literal,
+    make_url,
     or_,
     select,
     true,
@@ -264,6 +266,13 @@ class Database:
             await connection.commit()
         faults.point(self.service, "after_commit")
 
+    async def empty_log(self) -> bool:
+        """SQLite: writes the log (`-wal`) into the file and cuts it to nothing; what was erased stands in it until then.
+
+        Nobody waits for it, so it is done only when nobody reads or writes at this moment. Answers whether it was.
+        """
+        return not self.sqlite or await asyncio.to_thread(_empty_log, make_url(self.url).database)
+
     def connections(self) -> dict[str, tuple[int, int]]:
         """Of the pools to read and to write with: connections handed out, and how many there may be."""
         pools: dict[str, Any] = {"read": self._reader.pool, "write": self._writer.pool}
@@ -286,6 +295,12 @@ async def _given_up_at_once(connection: AsyncConnection) -> AsyncIterator[None]:
     except (asyncio.CancelledError, TimeoutError):
         await connection.invalidate()
         raise
+
+
+def _empty_log(path: str | None) -> bool:
+    with closing(sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None)) as connection:
+        busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    return not busy
 
 
 def _driver(url: str) -> str:
@@ -326,6 +341,7 @@ def _sqlite_engine(url: str, *, pool_size: int, begin: str, pragmas: tuple[str, 
             "foreign_keys=ON",
             "busy_timeout=5000",
             "cache_size=-65536",
+            "secure_delete=ON",
             *pragmas,
         ):
             connection.execute(f"PRAGMA {pragma}")

@@ -4,6 +4,7 @@ The embedded mode makes them on first use. The processes of a cluster only read 
 `daohu migrate` or `daohu keys init` makes them, once.
 """
 
+import resource
 from datetime import datetime
 from pathlib import Path
 
@@ -50,6 +51,8 @@ def rotate_issuer(home: Path, now: datetime, *, at_once: bool = False) -> str:
 
 
 def vault(settings: Settings) -> Vault:
+    """The deployment's vault. A process that has opened it leaves no core file: its keys would stand there in the open."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     return Vault.at(settings.home / "keys" / "vault.json")
 
 

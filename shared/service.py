@@ -261,3 +261,4 @@ async def _forget_old(service: Service) -> None:
             more = await retention.forget_old(work.tx, now=work.now)
             if service.tables is not None:
                 await retention.forget_personal(work.tx, service.tables, now=work.now)
+    await service.database.empty_log()

@@ -1,13 +1,14 @@
 """Erasure: what is personal of who has left is nowhere any more; file, history and feed go on and say that it was done."""
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.exc import DBAPIError
 
 from services.registry.households.domain import ERASED_NAME
 from services.registry.households.store import erasures, history, identities, members
 from shared.pii import mask_id
 from shared.roles import Role
+from shared.tables import idempotency
 
 PATH = "/registry/v1/households"
 WHY = {"reason": "入户核实"}
@@ -108,3 +109,24 @@ async def test_the_same_person_may_be_entered_again(registry, clerk, privacy, le
     version = (await privacy.post(f"{member}/erasure", ASKED)).headers["etag"]
     joined = await clerk.post(f"{household}/members", {**person, **WHY}, headers={"if-match": version})
     assert joined.status_code == 201, joined.text
+
+
+async def test_the_files_of_the_database_do_not_hold_the_person_either(small):
+    """Of SQLite: what was deleted or overwritten in the file and its log."""
+    clerk, privacy = small.village(Role.VILLAGE_CLERK, "clerk"), small.live.as_(Role.PRIVACY)
+    household, person = await small.household(), {**small.person("20"), "name": "欧阳试验"}
+    joined = await clerk.post(f"{PATH}/{household.id}/members", {**person, **WHY}, headers={"if-match": '"2"'})
+    member = f"{PATH}/{household.id}/members/{joined.json()['members'][-1]['id']}"
+    await clerk.patch(member, {"left_on": "2016-11-01", "left_reason": "01", **WHY}, etag='"3"')
+    database = small.live.service.database
+    async with database.write() as tx:  # the first answers to keys are kept for 30 days
+        await tx.execute(delete(idempotency))
+    assert _found(small) != []
+    assert (await privacy.post(f"{member}/erasure", ASKED)).status_code == 201
+    assert await database.empty_log()
+    assert _found(small) == []
+
+
+def _found(registry):
+    home = registry.live.service.settings.home
+    return [path.name for path in home.glob("*.db*") if "欧阳试验".encode() in path.read_bytes()]

@@ -1,5 +1,6 @@
 """The deployment's keys: made once, the same for all processes, and of each only what a process needs."""
 
+import resource
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -58,6 +59,13 @@ def test_a_house_without_its_master_key_does_not_begin_and_says_which_file_it_mi
     with pytest.raises(KeyFileBroken) as refused:
         Embedded(tmp_path)
     assert "master.key" in str(refused.value)
+
+
+def test_a_process_that_has_the_keys_leaves_no_core_file(tmp_path: Path) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+    keys.vault(NotifySettings(home=tmp_path))
+    assert resource.getrlimit(resource.RLIMIT_CORE) == (0, most)
 
 
 def test_a_keyring_from_the_environment_needs_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
