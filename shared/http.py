@@ -6,6 +6,7 @@ that does not start. Writes run once per Idempotency-Key, and their answer is se
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -265,24 +266,31 @@ async def _glance(request: Request) -> Glance:
 GlanceDep = Annotated[Glance, Depends(_glance)]
 
 
-def _has_nul(value: Any) -> bool:
+UNFIT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and line ends, of which PostgreSQL stores no U+0000, and marks that turn the direction of writing:
+with them a name or a number on a board looks like another."""
+
+
+def _is_unfit(value: Any) -> bool:
     if isinstance(value, str):
-        return "\0" in value
+        return not value.isprintable() and UNFIT.search(value) is not None
     if isinstance(value, dict):
-        return any(_has_nul(inner) for pair in value.items() for inner in pair)
-    return isinstance(value, list) and any(map(_has_nul, value))
+        return any(_is_unfit(inner) for pair in value.items() for inner in pair)
+    return isinstance(value, list) and any(map(_is_unfit, value))
 
 
 class In(BaseModel):
-    """Base of what an API takes: unknown fields are refused, and the character U+0000, which PostgreSQL cannot store."""
+    """Base of what an API takes: unknown fields are refused, and characters that do not belong into any text (UNFIT)."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _without_nul(cls, given: Any) -> Any:
-        if _has_nul(given):
-            raise PydanticCustomError("nul_character", "Leave the character U+0000 out.")
+    def _fit(cls, given: Any) -> Any:
+        if _is_unfit(given):
+            raise PydanticCustomError(
+                "control_character", "Leave control characters and marks of the writing direction out of all texts."
+            )
         return given
 
 

@@ -16,8 +16,11 @@ RowRule = Callable[[ValidRow], Sequence[RowError]]
 _EXACT = 10**15
 """A spreadsheet keeps 15 digits of a number; what lies beyond was lost when it was typed."""
 _SCIENTIFIC = re.compile(r"\d(?:\.\d+)?[eE]\+?\d{2}")
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff"))
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]|_x00[01][0-9A-Fa-f]_")
+_INVISIBLE = dict.fromkeys(
+    map(ord, "\u200b\u200c\u200d\u2060\ufeff\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+)
+"""Of no width, or turning the direction of writing: Windows puts some around numbers that are copied from it."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]|_x00[01][0-9A-Fa-f]_")
 
 _REQUIRED = CellError("required", "必填，不能为空。", "Required; fill it in.")
 _FORMULA = CellError(

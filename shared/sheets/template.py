@@ -1,7 +1,7 @@
 """The empty workbook (模板) to fill in: headers, what each column means, lists to choose from."""
 
 import io
-from collections.abc import Sequence
+from functools import cache
 
 from shared.sheets.spec import LIMITS, SheetSpec
 
@@ -10,8 +10,9 @@ _LIST_CHARACTERS = 255
 _WIDTH = 16
 
 
-def template(specs: Sequence[SheetSpec]) -> bytes:
-    """An XLSX with one sheet a spec. Required columns are dark; every column is text, so that numbers keep their digits."""
+@cache
+def template(specs: tuple[SheetSpec, ...]) -> bytes:
+    """An XLSX with one sheet a spec, made once. Required columns are dark; every column is text, so that numbers keep their digits."""
     output = io.BytesIO()
     import xlsxwriter  # as in annotate.py
 

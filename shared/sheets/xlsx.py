@@ -86,8 +86,8 @@ class Workbook:
 def open_workbook(data: bytes, limits: Limits) -> Workbook:
     """Raises NotXlsx (or a kind of it), ZipBomb, XmlBomb. Hidden sheets and charts do not count."""
     parts, packed = unpack(data, limits)
-    extents = _extents(parts, limits)
     with _readable():
+        extents = _extents(parts, limits)
         paths = _sheet_paths(parts)
         with_formulas = {path: parts[path] for path in extents if _holds_formulas(parts[path])}
         del parts  # a hundred megabytes

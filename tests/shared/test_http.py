@@ -267,6 +267,16 @@ async def test_the_character_nul_is_refused_wherever_it_stands(live):
     assert (await office.get(NOTES, after=encode_cursor("a\0b"))).status_code == 422
 
 
+@pytest.mark.parametrize("text", ["a\x1bb", "a\x9fb", "李\u202e四", "\u2066x\u2069"])
+async def test_what_acts_on_a_terminal_or_turns_the_writing_is_in_no_text(live, text):
+    refused = await live.as_(Role.TOWN_OFFICE).post(NOTES, {"text": text})
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "control_character")
+
+
+async def test_lines_tabs_and_wide_spaces_belong_into_a_text(live):
+    assert (await live.as_(Role.TOWN_OFFICE).post(NOTES, {"text": "一\r\n二\t三　四"})).status_code == 201
+
+
 async def test_a_public_route_runs_as_nobody_with_no_area(live):
     office = live.as_(Role.COUNTY_ADMIN)
     assert (await office.get(f"{NOTES}/area")).json() == []

@@ -68,6 +68,14 @@ def test_a_csv_reads_in_the_encodings_of_the_county(encoding: str) -> None:
     assert [row.values["name"] for row in check(read(data, PEOPLE)).valid] == ["张三"]
 
 
+def test_marks_that_turn_the_writing_are_taken_off_and_other_control_characters_refused() -> None:
+    """With such marks a name looks like another; Windows puts them around numbers that are copied from it."""
+    data = csv(HEADER, ["\u202dH1\u202c", "李\u202e四\u2066", "男"] + [""] * 3, ["H2", "李\x9b四", "男"] + [""] * 3)
+    checked = check(read(data, PEOPLE))
+    assert [(row.values["no"], row.values["name"]) for row in checked.valid] == [("H1", "李四")]
+    assert [(error.row, error.code) for error in checked.errors] == [(3, "control_character")]
+
+
 def test_full_width_is_folded_where_the_column_says_so() -> None:
     data = csv(HEADER, ["Ｈ１２", "Ａ　三", "１", "２０１６－１１－０１", "", ""])
     row = check(read(data, PEOPLE)).valid[0].values

@@ -91,7 +91,7 @@ def test_a_cell_that_no_spreadsheet_holds_is_cut_and_not_left_out():
 
 
 def test_the_forms_hold_nothing_that_acts():
-    assert formulas(template([HOUSEHOLDS, PEOPLE])) == []
+    assert formulas(template((HOUSEHOLDS, PEOPLE))) == []
 
 
 def test_every_route_that_gives_a_sheet_is_one_of_these():

@@ -176,6 +176,18 @@ def test_a_long_text_named_by_every_cell_is_refused_before_it_is_written_out() -
     assert code_of(output.getvalue()) == "zip_bomb"
 
 
+def test_a_number_of_thousands_of_digits_is_a_refusal_and_no_fault() -> None:
+    long, digits = b"x" * 3_000_000, "9" * 5000
+    rows = "".join(f'<row r="{r}"><c r="A{r}" t="s"><v>1</v></c></row>' for r in range(3, 200))
+    data = sheet_xml(f'{rows}<row r="200"><c r="A200" t="s"><v>{digits}</v></c></row>')
+    output = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(output, "w", zipfile.ZIP_STORED) as new:
+        for entry in old.namelist():
+            part = old.read(entry)
+            new.writestr(entry, part.replace("户编号".encode(), long) if entry == "xl/sharedStrings.xml" else part)
+    assert code_of(output.getvalue()) == "not_xlsx"
+
+
 def test_merged_ranges_that_lie_over_each_other_are_refused() -> None:
     with zipfile.ZipFile(io.BytesIO(GOOD)) as book:
         xml = book.read("xl/worksheets/sheet1.xml").decode()

@@ -47,6 +47,14 @@ class TooLongAgo(Refusal):
     code = "too_long_ago"
 
 
+def readable(text: str) -> str:
+    """A message as far as it can be read. Nobody can be asked to send it again without the control character that his gateway put in,
+    or without the half of a character at which it cut a long message.
+    """
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "ignore")
+    return "".join(c for c in whole if c in "\t\n\r" or unicodedata.category(c) not in ("Cc", "Cf"))
+
+
 def is_opt_out(text: str) -> bool:
     """Whether the whole text is a word of opting out, wide or narrow, in any case (退订, T, TD, R)."""
     return unicodedata.normalize("NFKC", text).strip(_AROUND).casefold() in _OPT_OUT

@@ -1,11 +1,12 @@
 """What the replies API takes and gives."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
 
-from services.notify.replies.domain import Channel, InboundKind
+from services.notify.replies.domain import Channel, InboundKind, readable
 from services.notify.weeks.domain import WEEK_PATTERN
 from shared.http import In
 
@@ -20,6 +21,13 @@ class InboundIn(In):
     text: str = Field(max_length=MAX_TEXT)
     received_at: AwareDatetime
     message_ref: str = Field(min_length=1, max_length=100, pattern=r"^[\x21-\x7e]+$")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_phones_send_it(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(text := given.get("text"), str):
+            return {**given, "text": readable(text)}
+        return given
 
 
 class InboundOut(BaseModel):
