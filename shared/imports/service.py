@@ -83,18 +83,28 @@ async def show(work: Work, kinds: Kinds, import_id: UUID) -> ImportOut:
     return _shown(work, await _row(work, kinds, import_id))
 
 
-async def report(work: Work, kinds: Kinds, import_id: UUID, limits: Limits) -> bytes:
-    """The annotated sheet (批注表) as XLSX: all rows, or the rejected ones when the good ones were taken over.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that came with errors, as it is kept: what became of it, and its bytes, sealed."""
 
-    Raises ImportUnknown, NotYourLedger, NoWrongRows, ReportGone.
-    """
+    row: dict[str, Any]
+    sealed: str
+
+
+async def kept(work: Work, kinds: Kinds, import_id: UUID) -> Kept:
+    """Raises ImportUnknown, NotYourLedger, NoWrongRows, ReportGone."""
     row = await _row(work, kinds, import_id)
     if not row["errors"]:
         raise domain.NoWrongRows("No row of this file was wrong; there is no report.")
     sealed = await store.file_of(work.tx, import_id, work.area)
     if sealed is None:
         raise domain.ReportGone(f"Reports are kept for {retention.FILES.days} days. Send the file again.")
-    return await asyncio.to_thread(_annotated, work.vault, sealed, row, kinds[row["kind"]], limits)
+    return Kept(row, sealed)
+
+
+async def report(kept: Kept, vault: Vault, kinds: Kinds, limits: Limits) -> bytes:
+    """The annotated sheet (批注表) as XLSX: all rows, or the rejected ones when the good ones were taken over. Needs no database."""
+    return await asyncio.to_thread(_annotated, vault, kept.sealed, kept.row, kinds[kept.row["kind"]], limits)
 
 
 def template(work: Work, kinds: Kinds, key: str) -> bytes:
