@@ -29,19 +29,21 @@ lint: .venv/ready  ## style, types, import walls, contracts, locks
 	@$(BIN)/daohu roles table --check docs/roles.md
 	@$(BIN)/python -m services.personal_table check
 	@$(BIN)/python -m services.limits_table check
+	@$(BIN)/python -m services.codes_table check
 	@$(BIN)/python tests/lint_locks.py
 	@$(BIN)/python -m deploy.sbom check
 
-format: .venv/ready
+format: .venv/ready  ## puts the code into its style
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.yaml from the event models, docs/openapi.json and docs/roles.md from the routes
+contracts: .venv/ready  ## schemas, examples, docs/events.md and docs/asyncapi.yaml from the event models, docs/openapi.json and docs/roles.md from the routes, the tables of the other pages
 	@$(BIN)/python -m shared.events write
 	@$(BIN)/daohu openapi > docs/openapi.json
 	@$(BIN)/daohu roles table > docs/roles.md
 	@$(BIN)/python -m services.personal_table write
 	@$(BIN)/python -m services.limits_table write
+	@$(BIN)/python -m services.codes_table write
 
 drill: .venv/ready  ## backup, destroy, restore, verify, in both modes; prints how long it took (docs/backup.md)
 	@$(BIN)/python -m pytest -q -k drill tests/e2e/test_backup.py tests/integration/test_drill.py
@@ -72,5 +74,5 @@ lock:  ## the locks from pyproject.toml (needs uv): uv's own, pip's, and the ima
 	uv export -q --all-groups --no-emit-project --format requirements-txt -o requirements.lock
 	uv export -q --no-dev --no-emit-project --format requirements-txt -o deploy/requirements.lock
 
-clean:
+clean:  ## away with the environment, the demo's home and the tools' caches
 	rm -rf .venv .daohu .mypy_cache .pytest_cache .ruff_cache

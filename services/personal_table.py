@@ -1,4 +1,4 @@
-"""`python -m services.personal_table write|check`: what is kept of people, from the marks on the columns, in docs/personal-data.md"""
+"""`python -m services.personal_table check` or `write`: what is kept of people, from the marks on the columns, in docs/personal-data.md"""
 
 import re
 import sys

@@ -16,9 +16,11 @@ ACTORS = (
     "Village clerk",
     "County administrator",
     "Insider with SQL",
+    "Operator with root",
     "Auditor",
     "Lost laptop",
     "False SMS",
+    "Extortion",
     "Supply chain",
     "A bad release",
 )

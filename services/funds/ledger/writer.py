@@ -84,8 +84,8 @@ class Waiting:
 class Writer(ABC):
     """`on_commit` is called after each commit (the relay's wake). Counters since the start, for metrics:
 
-    `batches` committed, `commands` answered with them, `last_batch` (commands of the newest one), `redone` (batches that had to
-    be written again); `waiting` commands and `in_flight` batches are what there is now.
+    `batches` committed, `commands` answered with them, `redone` (batches that had to be written again); `waiting` commands
+    and `in_flight` batches are what there is now.
     """
 
     def __init__(self, *, on_commit: Callable[[], None] = lambda: None) -> None:
@@ -94,7 +94,7 @@ class Writer(ABC):
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        self.batches = self.commands = self.last_batch = self.redone = 0
+        self.batches = self.commands = self.redone = 0
 
     @property
     def waiting(self) -> int:
@@ -189,7 +189,6 @@ class Writer(ABC):
     def _committed(self, commands: int) -> None:
         self.batches += 1
         self.commands += commands
-        self.last_batch = commands
         _BATCHES.observe(commands)
         self._on_commit()
 
