@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from services.notify.replies.domain import is_opt_out
+from services.notify.replies.domain import is_opt_out, readable
 from shared.events.registry import MandateRecorded
 from shared.ids import new_id
 from shared.roles import Role
@@ -21,6 +21,19 @@ def test_words_of_opting_out_wide_or_narrow(text):
 @pytest.mark.parametrize("text", ["", "退订的事已办", "TDX", "tr", "已完成"])
 def test_other_texts_are_no_opt_out(text):
     assert not is_opt_out(text)
+
+
+@pytest.mark.parametrize("text", ["退\u200b订\x00", "\u202eTD\u202c", "\x1bTD", "TD\ud83d", "\udc00td", "\ufeff退订"])
+def test_what_a_phone_or_a_gateway_puts_into_a_text_hides_no_word(text):
+    assert is_opt_out(readable(text))
+
+
+def test_all_else_of_a_text_is_kept():
+    assert readable("第一户\r\n第二户：𠮷家\t完成　了") == "第一户\r\n第二户：𠮷家\t完成　了"
+
+
+async def test_a_message_with_control_characters_is_not_lost(prompted):
+    assert (await prompted.reply(PHONE, "退\u200b订\x00", ref="1")).json()["kind"] == "opt_out"
 
 
 @pytest.fixture
