@@ -191,14 +191,14 @@ async def test_a_stamp_of_an_authority_stands_for_the_checkpoint_and_no_other(tm
     folder = tmp_path / "tsa"
     folder.mkdir()
     roots = load_pem_x509_certificates(tsa.make(folder).read_bytes())
-    with tsa.authority(folder) as url:
+    with tsa.authority(folder) as running:
         async with httpx.AsyncClient() as http:
-            answer = await stamp(http, url, b"checkpoint", roots)
+            answer = await stamp(http, running.url, b"checkpoint", roots)
             other = tmp_path / "other"
             other.mkdir()
             strangers = load_pem_x509_certificates(tsa.make(other).read_bytes())
             with pytest.raises(NotStamped):
-                await stamp(http, url, b"checkpoint", strangers)
+                await stamp(http, running.url, b"checkpoint", strangers)
     check(answer, b"checkpoint", roots)
     for wrong in (b"another checkpoint", b""):
         with pytest.raises(NotStamped):

@@ -81,6 +81,9 @@ class BookKept:
         merkle.grow(grown, size, [leaves[at : at + LEAF_BYTES] for at in range(0, len(leaves), LEAF_BYTES)])
         return grown, merkle.fold(grown)
 
+    def path_of(self, checkpoint: Checkpoint) -> Path:
+        return self.folder / "checkpoints" / f"{checkpoint.size:012d}.txt"
+
     def keep(self, checkpoint: Checkpoint, note: str, leaves: bytes) -> Path:
         """Writes to the disk, for good, before the signature goes anywhere. The leaves first: what follows a crash cuts them again."""
         size = self.newest.size if self.newest else 0
@@ -89,7 +92,7 @@ class BookKept:
             file.write(leaves)
             file.flush()
             os.fsync(file.fileno())
-        path = self.folder / "checkpoints" / f"{checkpoint.size:012d}.txt"
+        path = self.path_of(checkpoint)
         write_once(path, note.encode())
         self._edge = self._grown(self._edge, size, leaves)[0]
         self.newest = checkpoint
@@ -128,6 +131,7 @@ class Witness:
     def __init__(self, folder: Path, signer: Signer, name: str, keys: Sequence[VerifierKey]) -> None:
         self._folder, self._signer, self._name, self._keys = folder, signer, name, keys
         self._kept: dict[str, BookKept] = {}
+        self._taken: dict[str, int] = {}
 
     @property
     def verifier(self) -> VerifierKey:
@@ -146,6 +150,18 @@ class Witness:
             last = max((file.stat().st_mtime for file in stamps.glob("*.tsr")), default=0.0)
             if newest is not None and now - last >= every and not (to := stamps / f"{newest.stem}.tsr").exists():
                 yield newest.read_bytes(), to
+
+    def to_hand_in(self, book: str) -> Signed | None:
+        """The newest signed checkpoint of a book, unless the log has taken the signature from this process."""
+        kept = self._kept[book]
+        if kept.newest is None or self._taken.get(book) == kept.newest.size:
+            return None
+        path = kept.path_of(kept.newest)
+        return Signed(kept.newest.size, path.read_text(encoding="utf-8").splitlines(keepends=True)[-1], path)
+
+    def was_taken(self, book: str, signed: Signed) -> None:
+        """The log has taken this signature."""
+        self._taken[book] = signed.size
 
     async def look(self, log: Log, book: str, at: int) -> Signed | None:
         """Signs the newest checkpoint of a book at a time (seconds since 1970); None when it is known already.

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-import time
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -24,6 +24,9 @@ witness_app = typer.Typer(
 EVERY_S = 60.0
 STAMP_EVERY_S = 3_600.0
 TIMEOUT_S = 30.0
+NOT_AN_ANSWER = (ValueError, KeyError, TypeError)
+"""What reading an answer raises that is not what was asked for."""
+
 KEY, VKEY = "witness.key", "witness.vkey"
 
 Folder = Annotated[Path, typer.Argument(help="the witness's own folder, out of reach of those it watches")]
@@ -70,32 +73,26 @@ def run(
 
     Example: `daohu witness run /srv/witness --url https://daohu.pingli.example --key funds.vkey --account witness --secret-file secret`
     """
+    import httpx
     from cryptography.x509 import load_pem_x509_certificates
 
-    from services.funds.proofs.notes import BadNote, Signer, VerifierKey, read_keys
-    from services.funds.proofs.witness import Witness
+    from services.funds.proofs.notes import BadNote
     from shared import keyfiles
 
     if (tsa is None) != (tsa_root is None):
         raise typer.BadParameter("Give --tsa and --tsa-root together.")
     try:
-        signer, name = Signer.at(folder / KEY), VerifierKey.read((folder / VKEY).read_text().strip()).name
         stamper = (
             Stamper(tsa, load_pem_x509_certificates(tsa_root.read_bytes()), stamp_every) if tsa and tsa_root else None
         )
-        watched, witness = "", None
+        by = Account(token_url or f"{url.rstrip('/')}/auth/v1/token", account, secret_file)
         with keyfiles.alone(folder):
-            while True:
-                if (keys := key.read_text(encoding="utf-8")) != watched or witness is None:
-                    watched, witness = keys, Witness(folder, signer, name, read_keys(keys))
-                by = Account(token_url or f"{url.rstrip('/')}/auth/v1/token", account, secret_file.read_text().strip())
-                fine = asyncio.run(_round(witness, url, by, stamper))
-                if once:
-                    raise typer.Exit(0 if fine else 1)
-                time.sleep(every)
-    except (BadNote, OSError, ValueError) as error:
+            watch = Watch(folder, key, url, by, stamper)
+            fine = asyncio.run(watch.look() if once else watch.until_told(every))
+    except (BadNote, OSError, ValueError, httpx.InvalidURL) as error:
         typer.echo(f"cannot watch: {error}", err=True)
         raise typer.Exit(1) from None
+    raise typer.Exit(0 if fine else 1)
 
 
 class Account(NamedTuple):
@@ -103,22 +100,74 @@ class Account(NamedTuple):
 
     token_url: str
     name: str
-    secret: str
+    secret_file: Path
 
 
-async def _round(witness: "Witness", url: str, by: Account, stamper: "Stamper | None") -> bool:
-    import httpx
+class Watch:
+    """A witness at work: what it asks with, and the logs' keys, read anew each round. Raises BadNote, OSError."""
 
-    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as http:
+    def __init__(self, folder: Path, key: Path, url: str, by: Account, stamper: "Stamper | None") -> None:
+        from services.funds.proofs.notes import Signer, VerifierKey
+
+        self._folder, self._key, self._url, self._by, self._stamper = folder, key, url, by, stamper
+        self._signer = Signer.at(folder / KEY)
+        self._name = VerifierKey.read((folder / VKEY).read_text().strip()).name
+        self._watched = key.read_text(encoding="utf-8")
+        self._witness = self._made(self._watched)
+        by.secret_file.read_text()
+
+    async def until_told(self, every: float) -> bool:
+        """Looks every so many seconds until SIGTERM or SIGINT. What is asked at that moment is left; what was signed is kept."""
+        at_work = asyncio.current_task()
+        assert at_work is not None
+        for told in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(told, at_work.cancel)
         try:
-            form = {"grant_type": "client_credentials"}
-            answer = (await http.post(by.token_url, data=form, auth=(by.name, by.secret))).raise_for_status()
-            http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
-        except (httpx.HTTPError, ValueError, KeyError) as error:
-            typer.echo(f"away     no token from {by.token_url}: {type(error).__name__}: {error}", err=True)
+            while True:
+                await self.look()
+                await asyncio.sleep(every)
+        except asyncio.CancelledError:
+            return True
+
+    async def look(self) -> bool:
+        """One round: every book, and the stamps that are due. False when anything was refused, or could not be asked."""
+        fine = self._took_keys()
+        fine &= await self._look_around()
+        if self._stamper is not None:
+            fine &= await self._stamper.stamp_newest(self._witness)
+        return fine
+
+    def _made(self, keys: str) -> "Witness":
+        from services.funds.proofs.notes import read_keys
+        from services.funds.proofs.witness import Witness
+
+        return Witness(self._folder, self._signer, self._name, read_keys(keys))
+
+    def _took_keys(self) -> bool:
+        """Whether the key file can be read; while it cannot, the keys are those before."""
+        from services.funds.proofs.notes import BadNote
+
+        try:
+            if (keys := self._key.read_text(encoding="utf-8")) != self._watched:
+                self._witness, self._watched = self._made(keys), keys
+        except (BadNote, OSError, ValueError) as error:
+            typer.echo(f"old keys {self._key}: {type(error).__name__}: {error}", err=True)
             return False
-        fine = await look_around(witness, LogOverHttp(http))
-    return fine if stamper is None else await stamper.stamp_newest(witness) and fine
+        return True
+
+    async def _look_around(self) -> bool:
+        import httpx
+
+        async with httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S) as http:
+            try:
+                form = {"grant_type": "client_credentials"}
+                secret = self._by.secret_file.read_text().strip()
+                answer = await http.post(self._by.token_url, data=form, auth=(self._by.name, secret))
+                http.headers["authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+            except (httpx.HTTPError, OSError, *NOT_AN_ANSWER) as error:
+                typer.echo(f"away     no token from {self._by.token_url}: {type(error).__name__}: {error}", err=True)
+                return False
+            return await look_around(self._witness, LogOverHttp(http))
 
 
 async def look_around(witness: "Witness", log: "LogOverHttp") -> bool:
@@ -135,18 +184,21 @@ async def look_around(witness: "Witness", log: "LogOverHttp") -> bool:
             typer.echo(f"REFUSED  {refused}", err=True)
             fine = False
             continue
-        except (httpx.HTTPError, OSError, ValueError, KeyError) as error:
+        except (httpx.HTTPError, OSError, *NOT_AN_ANSWER) as error:
             typer.echo(f"away     book {book}: {type(error).__name__}: {error}", err=True)
             fine = False
             continue
         typer.echo(f"signed   {signed.path}" if signed else f"known    book {book}")
-        if signed is not None:
-            fine &= await _hand_in(log, book, signed)
+        if (newest := witness.to_hand_in(book)) is not None:
+            taken = await _hand_in(log, book, newest)
+            if taken:
+                witness.was_taken(book, newest)
+            fine &= taken
     return fine
 
 
 async def _hand_in(log: "LogOverHttp", book: str, signed: "Signed") -> bool:
-    """Brings the witness's line to the log, which hands it on. False when the log does not take it; the witness has its own copy."""
+    """Brings the witness's line to the log, which hands it on. False when the log does not take it: the next round brings it again."""
     import httpx
 
     try:
@@ -175,7 +227,7 @@ class Stamper:
             for checkpoint, to in witness.to_stamp(self._every, SystemClock().now().timestamp()):
                 try:
                     write_once(to, await stamp(http, self._url, checkpoint, self._roots))
-                except (NotStamped, httpx.HTTPError) as error:
+                except (NotStamped, httpx.HTTPError, OSError) as error:
                     typer.echo(f"UNSTAMPED  {to}: {type(error).__name__}: {error}", err=True)
                     fine = False
                 else:
@@ -184,7 +236,7 @@ class Stamper:
 
 
 class LogOverHttp:
-    """A log as Daohu's API shows it. Raises httpx.HTTPError, and ValueError or KeyError for an answer that is none."""
+    """A log as Daohu's API shows it. Raises httpx.HTTPError, and one of NOT_AN_ANSWER for an answer that is none."""
 
     def __init__(self, http: "httpx.AsyncClient") -> None:
         self._http = http
