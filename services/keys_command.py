@@ -124,9 +124,14 @@ def retire(
     home: Home = HOME,
     settled: Annotated[int, typer.Option(min=0, help="seconds after which nobody works with the old key")] = SETTLED_S,
 ) -> None:
-    """Take old keys out of the keyring under which nothing stands any more. 1: something does; status says what."""
+    """Take old keys out of the keyring under which nothing stands any more. 1: something does; status says what.
+
+    The log's key before the newest is forgotten too, once every book has a checkpoint that the newest signed.
+    """
     with _in_hand():
-        if left := retired(home, timedelta(seconds=settled)):
+        left = retired(home, timedelta(seconds=settled))
+        asyncio.run(forget_log_key(home))
+        if left:
             raise fail(f"Still in use: {', '.join(key.id for key in left)}. See: daohu keys status")
 
 
@@ -181,6 +186,29 @@ def retired(home: Path, settled: timedelta) -> list[Standing]:
             _file(home).retire(purpose, done)
             out.print(f"{purpose}: {', '.join(done)} retired", highlight=False)
     return left
+
+
+async def forget_log_key(home: Path) -> None:
+    """For a deployment whose workers see their keys read-only; elsewhere the worker that seals has done it."""
+    from services.catalogue import part
+    from services.funds.proofs import logkeys, sequencer
+    from shared.db import Database
+
+    signers = logkeys.signers(home)
+    if len(signers) == 1:
+        return
+    database = Database(
+        part("funds").settings.of(home=home).url, service="funds", pools=(1, 1), application="daohu-keys"
+    )
+    try:
+        async with database.read() as tx:
+            handed_over = await sequencer.is_handed_over(tx, signers[0])
+    finally:
+        await database.close()
+    if not handed_over:
+        out.print("log: the key before the newest still signs beside it: a book has no checkpoint of both yet")
+    elif logkeys.hand_over(home, signers):
+        out.print("log: the key before the newest forgotten")
 
 
 def _retire_when_empty(home: Path, settled: timedelta) -> None:

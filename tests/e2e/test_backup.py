@@ -61,7 +61,7 @@ def test_drill_backup_destroy_restore_verify(month: Month, tmp_path: Path, say: 
     assert "1 checkpoints compared, 0 books are shorter" in restored.stdout
     assert dumped(home) == before != []
     verified = daohu("verify", "--database", home / "funds.db", "--checkpoint", witness)
-    assert verified.returncode == 0, verified.stderr
+    assert verified.returncode == 0, verified.stdout + verified.stderr
     size = backup.stat().st_size / 1e6
     say(f"drill, embedded: {size:.1f} MB, backup {seconds_of(made):.1f} s, lost to verified {took:.1f} s")
 

@@ -281,7 +281,8 @@ def test_what_the_witness_kept_stands_for_the_database_and_a_bundle(kept: Kept) 
     by = ("--key", kept.key, "--witness", kept.witness / "witness.vkey")
     verdict = verify("--database", kept.database, "--checkpoint", kept.witness / BOOK, *by)
     assert verdict.exit_code == 0, verdict
-    assert verify(kept.witnessed_bundle, *by).exit_code == 0
+    bundle = verify(kept.witnessed_bundle, *by)
+    assert bundle.exit_code == 0, bundle
     nobody = verify(kept.bundle, *by)
     assert nobody.exit_code == 1, "this bundle was made before a witness had looked"
     assert "no witness stands for this checkpoint" in nobody.err

@@ -281,7 +281,8 @@ class PostgresWriter(Writer):
         for code, of_book in decided.items():
             book = self._assumed.books[code]
             if book.new and (new := book.new & of_book.deltas.keys()):
-                division = {p.account: p.division for e in of_book.entries for p in e.command.postings}
+                # The first posting names an account's division: the verifier sees it so.
+                division = {p.account: p.division for e in reversed(of_book.entries) for p in e.command.postings}
                 made += [(book.ids[key], code, key, division[key], of_book.deltas[key]) for key in new]
             else:
                 new = set()

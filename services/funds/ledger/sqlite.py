@@ -99,7 +99,8 @@ class _Book:
 
     def write(self, decided: Decided, facts: Sequence[Fact]) -> None:
         run, many = self._cursor.execute, self._cursor.executemany
-        division = {p.account: p.division for e in decided.entries for p in e.command.postings}
+        # The first posting names an account's division: the verifier sees it so.
+        division = {p.account: p.division for e in reversed(decided.entries) for p in e.command.postings}
         for key, fen in decided.deltas.items():
             if (id := self._ids.get(key)) is not None:
                 run("UPDATE ledger_account SET balance_fen = balance_fen + ? WHERE id = ?", (fen, id))

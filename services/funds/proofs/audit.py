@@ -18,7 +18,7 @@ from services.funds.ledger.domain import MAY_OVERDRAW, AccountKey
 from services.funds.proofs import acts, merkle
 from services.funds.proofs.books import PAGE_LEVEL, Source, open_source, raw
 from services.funds.proofs.kept import LEAF_BYTES, Kept
-from services.funds.proofs.notes import BadNote, Checkpoint, VerifierKey, open_checkpoint
+from services.funds.proofs.notes import BadNote, Checkpoint, NotSigned, VerifierKey, open_checkpoint, read_unsigned
 from services.funds.proofs.stretch import MAX_PROBLEMS, PAGE, Bound, Stretch, check_stretch
 from services.funds.proofs.verify import Report
 
@@ -79,6 +79,7 @@ class _Audit:
         self.bound: list[Bound] = []
         self.upper: dict[merkle.Node, bytes] = {}
         self.ended_early = False
+        self.signed = 0
 
     async def run(self, stretch: int) -> None:
         accounts = [] if self.log_only else await self.source.rows("accounts", self.book)
@@ -109,18 +110,26 @@ class _Audit:
             self._ending(own)
 
     def _own(self, rows: Sequence[Any]) -> dict[int, bytes]:
-        """Size → root of the checkpoints in the database that are as the log's key signed them; names the others."""
+        """Size → root of the checkpoints in the database that are as they were signed; names the others, and those of unknown keys."""
         own: dict[int, bytes] = {}
+        unknown: list[int] = []
         for size, root, note in rows:
             said = Checkpoint(self.checkpoint.origin, size, raw(root))
-            try:
-                signed = open_checkpoint(note, self.keys) == said if self.keys else note.startswith(said.text() + "\n")
-            except (BadNote, AttributeError, TypeError):
-                signed = False
-            if signed and size not in own:
-                own[size] = said.root
-            else:
+            shown, signed = _shown(note, self.keys)
+            if shown != said or size in own:
                 self.report.wrong(None, f"the database's checkpoint of {size} entries was changed, or is there twice")
+                continue
+            own[size] = said.root
+            if signed:
+                self.signed = max(self.signed, size)
+            else:
+                unknown.append(size)
+        if unknown and self.keys:
+            self.report.wrong(
+                None,
+                f"none of the given keys signed {len(unknown)} checkpoints of the database (of {unknown[0]} to {unknown[-1]} entries): "
+                "if the log's key was rotated, get its new verifier key by hand and check again; if not, somebody else signed them",
+            )
         return own
 
     async def _stretches(self, last: int, asked: "_Asked", least: int) -> list[Stretch]:
@@ -285,9 +294,20 @@ class _Audit:
         if last > held:
             said = f"entries {held + 1} to {last} are newer than the checkpoint kept outside and not covered by it: "
             said += "only their chain was checked"
-            if self.keys and sealed > held:
-                said += f"; up to {min(sealed, last)} the database's own checkpoints, which the log's key signed, agree"
+            if self.signed > held:
+                said += f"; up to {min(self.signed, last)} the database's own checkpoints, which the log's key signed, agree"
             self.report.notes.append(said)
+
+
+def _shown(note: Any, keys: Sequence[VerifierKey]) -> tuple[Checkpoint | None, bool]:
+    """What a note in the database says, None when it is none or a known key's signature is wrong; whether one of the keys signed it."""
+    try:
+        try:
+            return open_checkpoint(note, keys), True
+        except NotSigned:
+            return read_unsigned(note), False
+    except (BadNote, AttributeError, TypeError):
+        return None, False
 
 
 class _Asked(NamedTuple):

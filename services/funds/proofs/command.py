@@ -77,7 +77,7 @@ def _run(
                 verify_database(database, notes, keys, witnesses=witnesses, leaves=leaves, log_only=log_only)
             )
     except Exception as error:  # whatever it is, nothing was proven
-        typer.echo(f"cannot be checked: {error}", err=True)
+        typer.echo(f"cannot be checked: {_visible(error)}", err=True)
         return WRONG
     _show(report)
     return report.exit_code
@@ -86,20 +86,25 @@ def _run(
 def _show(report: "Report") -> None:
     held = report.checkpoint
     if held is not None:
-        typer.echo(f"log    {held.origin}")
+        typer.echo(f"log    {_visible(held.origin)}")
         typer.echo(f"size   {held.size}")
         typer.echo(f"index  {_spans([seq - 1 for seq in report.entries])}")
         typer.echo(f"root   {held.root.hex()}")
     for note in report.notes:
-        typer.echo(f"note   {note}")
+        typer.echo(f"note   {_visible(note)}")
     if report.truncated_at is not None and held is not None:
         typer.echo(f"CUT    the checkpoint has {held.size} entries, the database {report.truncated_at}", err=True)
     for problem in report.problems[:SHOWN]:
-        typer.echo(f"WRONG  {problem}", err=True)
+        typer.echo(f"WRONG  {_visible(problem)}", err=True)
     if len(report.problems) > SHOWN:
         typer.echo(f"WRONG  and {len(report.problems) - SHOWN} more", err=True)
     if report.exit_code == 0:
         typer.echo(f"ok     {len(report.entries)} entries are as they were signed")
+
+
+def _visible(said: object) -> str:
+    """What an insider wrote into a name must not act on the auditor's terminal: what is not printed is written out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(said))
 
 
 def _spans(numbers: list[int]) -> str:

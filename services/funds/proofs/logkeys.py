@@ -17,7 +17,9 @@ def make(home: Path) -> None:
     private, public = _files(home)
     content = keyfiles.secret(private, lambda: _lines([Signer.new().private]))
     if not public.exists():
-        keyfiles.public(public, _lines([signer.public for signer in _signers(content)]))
+        with keyfiles.alone(private.parent):
+            if not public.exists():  # else a rotation was first, and its public key must not be lost again
+                keyfiles.public(public, _lines([signer.public for signer in _signers(content)]))
 
 
 def signers(home: Path) -> list[Signer]:
@@ -54,21 +56,22 @@ def rotate_log_key(home: Path, *, at_once: bool = False) -> bytes:
     private, public = _files(home)
     make(home)
     with keyfiles.alone(private.parent):
-        fresh, old = Signer.new(), signers(home)
-        keyfiles.public(
-            public, _lines([fresh.public, *publics(home)])
-        )  # first: nothing is signed that nobody can check
+        fresh, old = Signer.new(), _signers(private.read_bytes())
+        # First the public one: nothing is signed that nobody can check.
+        keyfiles.public(public, _lines([fresh.public]) + public.read_bytes())
         keyfiles.rewrite(private, _lines([signer.private for signer in [fresh, *([] if at_once else old)]]))
     return fresh.public
 
 
-def hand_over(home: Path, handed: Sequence[Signer]) -> None:
-    """Forgets the keys before the newest one of `handed`, unless there was another rotation meanwhile."""
+def hand_over(home: Path, handed: Sequence[Signer]) -> bool:
+    """Forgets the keys before the newest one of `handed`; False when there was another rotation meanwhile. Raises OSError."""
     private, _ = _files(home)
     with keyfiles.alone(private.parent):
-        now = signers(home)
-        if now[0].public == handed[0].public:
-            keyfiles.rewrite(private, _lines([now[0].private]))
+        now = _signers(private.read_bytes())
+        if now[0].public != handed[0].public:
+            return False
+        keyfiles.rewrite(private, _lines([now[0].private]))
+    return True
 
 
 def _files(home: Path) -> tuple[Path, Path]:

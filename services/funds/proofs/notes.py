@@ -30,6 +30,10 @@ class BadNote(ValueError):
     """A text that is not what it should be, or that no known key has signed."""
 
 
+class NotSigned(BadNote):
+    """A note in which nothing is wrong, but none of the known keys has signed it."""
+
+
 def _key_id(name: str, kind: bytes, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
@@ -150,7 +154,7 @@ def _line(name: str, signature: bytes) -> str:
 def open_note(note: str, keys: Iterable[VerifierKey]) -> str:
     """The text of a note that one of the keys has signed.
 
-    Signatures of unknown keys are passed over; a wrong one of a known key refuses the note. Raises BadNote.
+    Signatures of unknown keys are passed over; a wrong one of a known key refuses the note. Raises BadNote, NotSigned.
     """
     try:
         size = len(note.encode())
@@ -179,7 +183,7 @@ def open_note(note: str, keys: Iterable[VerifierKey]) -> str:
             raise BadNote(f"the signature of {name} is wrong") from None
         signed = True
     if not signed:
-        raise BadNote("no known key has signed this note")
+        raise NotSigned("no known key has signed this note")
     return text
 
 

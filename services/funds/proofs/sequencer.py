@@ -7,6 +7,7 @@ follow from what it signed before.
 from collections.abc import Sequence
 
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.ledger import domain, sums
 from services.funds.ledger import store as ledger
@@ -40,27 +41,42 @@ async def seal(service: Service) -> None:
     async with service.database.read() as tx:
         books = await ledger.books(tx, EVERYWHERE)
     broken: list[DoesNotFollow] = []
+    sealed = False
     for book in books:
         try:
             while await _seal_some(service, signers, book):
-                pass
+                sealed = True
         except IntegrityError:
             service.log.info("sealed_elsewhere", book=book)
         except DoesNotFollow as error:
             service.log.error("book_not_sealed", book=book, reason=str(error))
             broken.append(error)
-    if len(signers) > 1 and await _handed_over(service, signers[0], books):
-        logkeys.hand_over(service.settings.home, signers)
-        service.log.info("log_key_handed_over", books=len(books))
+    if sealed and len(signers) > 1:
+        await _hand_over(service, signers)
     if broken:
         raise broken[0]
 
 
-async def _handed_over(service: Service, newest: Signer, books: Sequence[str]) -> bool:
-    """Whether the latest checkpoint of every book that has one carries the newest key's signature."""
+async def _hand_over(service: Service, signers: Sequence[Signer]) -> None:
     async with service.database.read() as tx:
-        notes = {origin_of(book): (await store.latest(tx, book))[1] for book in books}
-    return all(is_signed_by(newest.verifier(origin), note) for origin, note in notes.items() if note)
+        if not await is_handed_over(tx, signers[0]):
+            return
+    try:
+        if logkeys.hand_over(service.settings.home, signers):
+            service.log.info("log_key_handed_over")
+    except (
+        OSError
+    ) as error:  # its keys are read-only here, as with docker compose; `daohu keys retire` forgets it elsewhere
+        service.log.warning("log_key_not_forgotten", error=type(error).__name__)
+
+
+async def is_handed_over(tx: AsyncConnection, newest: Signer) -> bool:
+    """Whether the latest checkpoint of every book that has one carries the newest key's signature."""
+    for book in await ledger.books(tx, EVERYWHERE):
+        _, note = await store.latest(tx, book)
+        if note and not is_signed_by(newest.verifier(origin_of(book)), note):
+            return False
+    return True
 
 
 async def _seal_some(service: Service, signers: Sequence[Signer], book: str) -> bool:
