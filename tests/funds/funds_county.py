@@ -124,12 +124,12 @@ class County:
     async def pay(self, tranche_id: str, who: Client | None = None, **given: Any) -> httpx.Response:
         return await (who or self.payer).post(f"/funds/v1/tranches/{tranche_id}/payments", **given)
 
-    async def ready_tranche(self, households: int = 3, amount_fen: int = 100_000) -> str:
+    async def ready_tranche(self, households: int = 3, amount_fen: int = 100_000, division: str = COUNTY) -> str:
         """A tranche from two funds to so many households that lacks nothing but its publicity's days. Returns its id."""
         numbers = [await self.hear_household(n, people=n) for n in range(1, households + 1)]
         answer = await self.import_payees([(no, f"王{n}", card(n), "农商行") for n, no in enumerate(numbers, 1)])
         assert answer.status_code == 201, answer.text
-        project = await self.project()
+        project = await self.project(division=division)
         for fund_no, fen in (("F-1", 600_000), ("F-2", 300_000)):
             created(await self.allocate(project, await self.source(fund_no), fen))
         id = created(await self.tranche(project, amount_fen))["id"]

@@ -107,6 +107,18 @@ async def test_an_unknown_subject_cannot_be_published(county: County):
     assert (await county.finance.post("/funds/v1/notices", {**order, "subject": "village:1"})).status_code == 422
 
 
+async def test_who_applied_does_not_answer_what_is_objected_to_his_list(county: County):
+    id = await county.ready_tranche()
+    notice_id = (await county.finance.get(f"/funds/v1/tranches/{id}")).json()["notice"]["id"]
+    clerk = county.who(Role.VILLAGE_CLERK)
+    objection = created(await clerk.post(f"/funds/v1/notices/{notice_id}/objections", {"text": "漏了张三家"}))
+    path = f"/funds/v1/notices/{notice_id}/objections/{objection['id']}/answers"
+    answer = {"finding": "rejected", "text": "不成立"}
+    applicant = county.who(Role.TOWN_OFFICE, subject="applicant-1")
+    assert refused(await applicant.post(path, answer)) == (409, "same_person")
+    created(await county.who(Role.TOWN_OFFICE).post(path, answer))
+
+
 async def test_another_person_answers_an_objection_once(county: County):
     id = await county.ready_tranche()
     notice_id = (await county.finance.get(f"/funds/v1/tranches/{id}")).json()["notice"]["id"]

@@ -211,6 +211,14 @@ async def test_other_roles_never_pay(county: County, role):
     assert refused(answer) == (403, "forbidden")
 
 
+@pytest.mark.parametrize("role", [Role.PAYER, Role.COUNTY_ADMIN])
+async def test_a_county_payment_is_not_let_go_by_a_town(county, role):
+    id = await county.ready_tranche(division=TOWN)
+    county.live.pass_days(10)
+    assert refused(await county.pay(id, county.who(role, TOWN))) == (403, "not_your_step")
+    created(await county.pay(id, county.who(role)))
+
+
 async def test_who_approved_does_not_pay(county):
     id = await county.ready_tranche()
     county.live.pass_days(10)

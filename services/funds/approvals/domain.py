@@ -145,6 +145,16 @@ def require_right(step: Step, caller: Caller, division: str) -> None:
         raise NotYourStep(f"{step.name_en} is done at the level {step.level}.", level=step.level.value)
 
 
+def require_payer(chain: Chain, caller: Caller, division: str) -> None:
+    """The caller holds a role of the chain's payment, or is the county administrator, for an area at its level.
+
+    Raises NotYourStep (403).
+    """
+    paying = chain.step(PAY)
+    assert paying is not None, "every chain ends with the payment (shared/policy_shapes.py)"
+    require_right(replace(paying, roles=paying.roles | {Role.COUNTY_ADMIN}), caller, division)
+
+
 def require_other_person(
     chain: Chain, decisions: Iterable[Decision], act: str, person: str, prepared: Iterable[tuple[str, str]] = ()
 ) -> None:

@@ -1,5 +1,6 @@
 """When a notice has done its duty. Pure: no clock, no database, no framework."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
@@ -90,12 +91,17 @@ def require_publicity(notice: Notice | None, today: date) -> Notice:
     return notice
 
 
-def require_answerable(*, raised_by: str, answered: bool, answering: str) -> None:
-    """An objection is answered once, by another person than who raised it. Raises AlreadyAnswered, SamePerson."""
+def require_answerable(*, raised_by: str, applied_by: Iterable[str], answered: bool, answering: str) -> None:
+    """An objection is answered once, by another person than who raised it, or applied for what it is against.
+
+    Raises AlreadyAnswered, SamePerson.
+    """
     if answered:
         raise already_answered()
-    if same_side(answering, [raised_by]):
-        raise SamePerson("You raised this objection. Let another person answer it.", act="answer")
+    if same_side(answering, [raised_by, *applied_by]):
+        raise SamePerson(
+            "You raised this objection, or applied for what it is against. Let another person answer it.", act="answer"
+        )
 
 
 def already_answered() -> AlreadyAnswered:

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.funds.approvals import service as approvals
-from services.funds.approvals.domain import require_alive
+from services.funds.approvals.domain import APPLY, require_alive
 from services.funds.households import store as households
 from services.funds.ledger.domain import canonical
 from services.funds.projects import store as projects
@@ -177,13 +177,17 @@ async def raise_objection(work: Work, notice_id: UUID, order: ObjectionIn) -> Ob
 
 
 async def answer_objection(work: Work, notice_id: UUID, objection_id: UUID, order: AnswerIn) -> ObjectionOut:
-    """Answers an objection, by another person than who raised it. Upheld, the subject must not be carried out.
+    """Answers an objection, by another person than who raised it or applied. Upheld, the subject must not be carried out.
 
     Raises ObjectionUnknown, SamePerson, AlreadyAnswered.
     """
     row = await _objection(work, notice_id, objection_id)
+    decisions = await approvals.taken(work, (await _load(work, notice_id))["subject"])
     domain.require_answerable(
-        raised_by=row["raised_by"], answered=row["finding"] is not None, answering=work.caller.subject
+        raised_by=row["raised_by"],
+        applied_by=[decision.decider for decision in decisions if decision.act == APPLY],
+        answered=row["finding"] is not None,
+        answering=work.caller.subject,
     )
     changes = {
         "finding": order.finding.value,

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 
-from services.funds.approvals.domain import PAY, Chain, Decision, require_approved, require_other_person
+from services.funds.approvals.domain import PAY, Chain, Decision, require_approved, require_other_person, require_payer
 from services.funds.ledger.domain import MAX_POSTINGS, AccountKey, AccountKind, InsufficientFunds, Posting, canonical
 from services.funds.payees.domain import Payee
 from services.funds.publicity.domain import Notice, require_publicity
 from shared.errors import FieldError, Refusal
 from shared.money import share_out, split_by_source, yuan
+from shared.roles import Caller
 
 ERRORS_SHOWN = 20
 """Households named in one refusal; `count` says how many there are."""
@@ -212,7 +213,8 @@ def require_payable(
     today: date,
     chain: Chain,
     decisions: Sequence[Decision],
-    payer: str,
+    payer: Caller,
+    division: str,
     prepared: Iterable[tuple[str, str]],
     held: bool,
     tranche_no: str,
@@ -222,14 +224,16 @@ def require_payable(
 ) -> Notice:
     """The only door from held to paid (拨付条件), for the paying role and the county administrator alike.
 
-    `listed`: the digest under which the list was applied for. `prepared`: what was done beside the chain, and by whom.
+    `division`: where the tranche lies, 12 digits. `listed`: the digest under which the list was applied for. `prepared`: what was done
+    beside the chain, and by whom.
     Source: FND-019, FND-028, FND-031; ledger-and-audit.md 4.
     Raises, in this order: NotPublished, PublicityNotElapsed, ObjectionOpen, ObjectionUpheld, Rejected, NotApproved,
-    SamePerson, ListChanged, NotHeld, PayeeMissing, CardTwice.
+    NotYourStep (403), SamePerson, ListChanged, NotHeld, PayeeMissing, CardTwice.
     """
     shown = require_publicity(notice, today)
     require_approved(chain, decisions)
-    require_other_person(chain, decisions, PAY, payer, prepared)
+    require_payer(chain, payer, division)
+    require_other_person(chain, decisions, PAY, payer.subject, prepared)
     if not digest_of(tranche_no, lines) == listed == shown.digest:
         raise ListChanged("The list differs from what was published. Void this tranche and apply anew.")
     if not held:
