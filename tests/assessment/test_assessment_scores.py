@@ -217,6 +217,12 @@ async def test_who_had_it_computed_does_not_confirm_it(ended):
     assert (refused.status_code, refused.json()["code"]) == (409, "same_person")
 
 
+async def test_nobody_confirms_his_own_score(ended):
+    refused = await confirm(ended, "cadre:S-1", actor="S-1")
+    assert (refused.status_code, refused.json()["code"]) == (409, "same_person")
+    assert (await confirm(ended, "cadre:S-1", actor="S-2")).json()["state"] == "confirmed"
+
+
 async def test_an_appeal_is_answered_by_somebody_else_before_the_score_is_confirmed(ended):
     assert (await appeal(ended)).json()["state"] == "appealed"
     assert (await appeal(ended)).json()["code"] == "already_appealed"
@@ -301,6 +307,15 @@ async def test_a_fact_of_another_area_cannot_be_read_or_withdrawn(county):
     path = f"/assessment/v1/facts/{visit}/withdrawals"
     assert (await supervisor.post(path, {"reason": "x"})).status_code == 404
     assert str(visit) not in (await supervisor.get("/assessment/v1/facts")).text
+
+
+async def test_nobody_withdraws_what_counts_in_his_own_score(county):
+    missed = await county.report("S-1", 45, on_time=None)
+    path, reason = f"/assessment/v1/facts/{missed}/withdrawals", {"reason": "当日出差"}
+    himself = county.live.as_(Role.SUPERVISOR, subject="s-1")
+    answer = await himself.post(path, reason)
+    assert (answer.status_code, answer.json()["code"]) == (409, "same_person")
+    assert (await county.live.as_(Role.SUPERVISOR, subject="S-2").post(path, reason)).status_code == 201
 
 
 async def test_only_supervision_and_the_administrator_withdraw_facts(county):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.errors import Refusal
 from shared.scope import Level, at_level
+from shared.separation import SamePerson, same_side
 
 
 class Counts(StrEnum):
@@ -46,6 +47,12 @@ class Fact:
     @property
     def county(self) -> str | None:
         return at_level(self.division, Level.COUNTY)
+
+
+def require_withdrawer(cadre_no: str | None, actor: str) -> None:
+    """What counts for or against a cadre is withdrawn by another. Raises SamePerson."""
+    if cadre_no is not None and same_side(actor, [cadre_no]):
+        raise SamePerson("This fact counts in your own score. Let another person withdraw it.")
 
 
 WORDS: dict[str, tuple[str, str]] = {

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.assessment.facts import store
-from services.assessment.facts.domain import AlreadyWithdrawn, Counts, Fact, what
+from services.assessment.facts.domain import AlreadyWithdrawn, Counts, Fact, require_withdrawer, what
 from services.assessment.facts.schemas import AffectedOut, EffectOut, FactOut, WithdrawalIn, WithdrawalOut
 from services.assessment.periods.domain import month_of, month_of_week
 from services.assessment.register import store as register
@@ -112,9 +112,10 @@ async def affected(work: Work, event_id: UUID) -> AffectedOut:
 async def withdraw(work: Work, event_id: UUID, order: WithdrawalIn) -> WithdrawalOut:
     """Takes a fact away (撤销依据): it stays on record and counts no more from the next run on.
 
-    Raises NotFound, AlreadyWithdrawn.
+    Raises NotFound, SamePerson, AlreadyWithdrawn.
     """
     row = await _load(work, event_id)
+    require_withdrawer(row["cadre_no"], work.caller.subject)
     effects = await _effects(work, row)
     if not await store.withdraw(work.tx, event_id, reason=order.reason, actor=work.caller.subject, at=work.now):
         raise AlreadyWithdrawn("This fact was withdrawn before and counts no more; there is nothing to do.")

@@ -339,9 +339,18 @@ def require_appeal(decisions: Sequence[Decision]) -> None:
 
 
 def require_confirmation(
-    period: str, today: date, decisions: Sequence[Decision], *, proposer: str, actor: str, answer: str | None
+    subject: str,
+    period: str,
+    today: date,
+    decisions: Sequence[Decision],
+    *,
+    proposer: str,
+    actor: str,
+    answer: str | None,
 ) -> None:
-    """A score is confirmed (确认) after its period, by somebody who neither ran the engine nor appealed; an appeal is answered first.
+    """A score is confirmed (确认) after its period, by somebody whose own it is not, who neither ran the engine nor appealed.
+
+    An appeal is answered first.
 
     Raises PeriodNotOver, AlreadyConfirmed, SamePerson, AnswerMissing.
     """
@@ -352,7 +361,10 @@ def require_confirmation(
     state = state_of(decisions)
     if state is State.CONFIRMED:
         raise AlreadyConfirmed("This score was confirmed already; there is nothing to do.")
-    if same_side(actor, [proposer, *(decision.actor for decision in decisions)]):
-        raise SamePerson("Somebody else confirms it: not who had it computed, and not who appealed.")
+    whose = subject.removeprefix(f"{Kind.CADRE}:")
+    if same_side(actor, [whose, proposer, *(decision.actor for decision in decisions)]):
+        raise SamePerson(
+            "Somebody else confirms it: not whose score it is, not who had it computed, and not who appealed."
+        )
     if state is State.APPEALED and not answer:
         raise AnswerMissing("An appeal is open: give the `answer` to it, or withdraw the wrong fact and score again.")

@@ -177,13 +177,14 @@ async def appeal(work: Work, subject: str, order: AppealIn, match: Match) -> Exp
 
 
 async def confirm(work: Work, subject: str, order: ConfirmationIn, match: Match) -> Explanation:
-    """Confirms a score (确认): by another person than who ran the engine or appealed, after the period.
+    """Confirms a score (确认): by another person than whose it is, who ran the engine or who appealed, after the period.
 
     Raises NotFound, PreconditionRequired, Stale, PeriodNotOver, AlreadyConfirmed, SamePerson, AnswerMissing.
     """
     row = await _load(work, subject, order.period)
     match(row["version"])
     domain.require_confirmation(
+        subject,
         order.period,
         work.today,
         await _decided(work, row),
