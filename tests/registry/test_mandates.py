@@ -141,7 +141,24 @@ async def test_one_lends_ones_own_and_the_administrator_others_but_not_to_himsel
     assert said(await wang.post(MANDATES, order())) == (403, "not_to_lend")
     assert said(await li.post(MANDATES, order(holder="li"))) == (409, "mandate_to_oneself")
     assert said(await admin.post(MANDATES, order(holder="admin"))) == (409, "mandate_to_oneself")
+    assert said(await admin.post(MANDATES, order(holder="Admin"))) == (409, "mandate_to_oneself")
+    assert said(await admin.post(MANDATES, order(holder="Li"))) == (409, "mandate_to_oneself")
     assert (await admin.post(MANDATES, order(roles=["payer"], divisions=[COUNTY]))).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "names", [{"absent": "for li"}, {"holder": "wang for"}, {"absent": "ｌｉ"}, {"holder": "account:mobile-backend"}]
+)
+async def test_it_names_two_persons_as_they_are_spelled_and_no_program(admin, names):
+    assert said(await admin.post(MANDATES, order(**names))) == (422, "malformed")
+
+
+async def test_who_lends_two_towns_sees_and_ends_it(small, admin):
+    towns = [TOWN, OTHER_TOWN]
+    li = small.live.as_(Role.TOWN_OFFICE, subject="li", division=towns)
+    mandate = await given(li, divisions=towns)
+    assert [item["id"] for item in (await li.get(MANDATES)).json()["items"]] == [mandate["id"]]
+    assert (await li.post(f"{MANDATES}/{mandate['id']}/endings", {"reason": "返岗"})).status_code == 201
 
 
 async def test_what_is_lent_is_not_lent_on(small, li, wang):

@@ -5,6 +5,7 @@ from datetime import date
 
 from shared.errors import Forbidden, NotFound, Refusal
 from shared.roles import NEVER_LENT, Caller, Role
+from shared.separation import same_side
 
 
 class MandateUnknown(NotFound):
@@ -61,7 +62,7 @@ def require_lender(
     Raises MandateChained, MandateToOneself, RoleNeverLent, NotToLend.
     """
     require_himself(caller)
-    if holder == absent:
+    if same_side(holder, [absent]):
         raise MandateToOneself("Nobody stands in for himself. Name another person.")
     if never := sorted(NEVER_LENT.intersection(roles)):
         raise RoleNeverLent(
@@ -70,7 +71,7 @@ def require_lender(
     own = caller.subject == absent
     if not own and not caller.has(Role.COUNTY_ADMIN):
         raise NotToLend("You may lend your own roles alone. Ask the county administrator to lend those of another.")
-    if not own and caller.subject == holder:
+    if not own and same_side(caller.subject, [holder]):
         raise MandateToOneself(
             "The administrator lends nobody's roles to himself. Let the absent person give the mandate."
         )

@@ -9,9 +9,10 @@ from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from services.registry.texts import OpenText
+from shared import accounts
 from shared.auth import MAX_NAME
 from shared.http import In
-from shared.roles import FOR, Role
+from shared.roles import FOR, Role, is_subject
 from shared.scope import NOWHERE_ABOVE, Area, is_division
 
 MAX_AUDITORS = 20
@@ -19,8 +20,8 @@ MAX_MANDATED_DIVISIONS = 100
 
 
 def _subject(name: str) -> str:
-    if FOR in name:
-        raise PydanticCustomError("bad_subject", "Name one person, by the subject of his token.")
+    if not is_subject(name):
+        raise PydanticCustomError("bad_subject", "Name one person, by the subject of his token as it is spelled there.")
     return name
 
 
@@ -34,6 +35,12 @@ def _divisions(codes: list[str]) -> list[str]:
 
 def _distinct(values: Sequence[str]) -> list[str]:
     return sorted(set(values))
+
+
+def _person(subject: str) -> str:
+    if subject.startswith(accounts.PREFIX):
+        raise PydanticCustomError("bad_subject", "Name a person: a program stands in for nobody.")
+    return subject
 
 
 Subject = Annotated[OpenText, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_subject)]
@@ -59,7 +66,7 @@ class _Period(In):
 class MandateIn(_Period):
     """Who acts (`holder`) for whom (`absent`), with which of his roles, where, how long and why (代理)."""
 
-    holder: Subject
+    holder: Annotated[Subject, AfterValidator(_person)]
     absent: Subject
     roles: list[Role] = Field(min_length=1, max_length=len(Role))
 

@@ -1,6 +1,6 @@
 """Use cases of mandates: give one, open an audit, end either, read them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -141,7 +141,7 @@ async def _tell(work: Work, row: Mapping[str, Any], *, version: int) -> None:
 
 
 async def _found(work: Work, id: UUID, kind: MandateKind) -> dict[str, Any]:
-    row = await store.find(work.tx, id, kind, work.area, people=_people(work, kind))
+    row = await store.find(work.tx, id, kind, _overseen(work, kind), parties=work.caller.persons)
     if row is None:
         raise domain.MandateUnknown("There is no such mandate in your area.")
     return row
@@ -151,14 +151,14 @@ async def _page(
     work: Work, paging: PageQuery, kind: MandateKind, on: date | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     after = decode_cursor(paging.after, UUID)[0] if paging.after else None
-    people = _people(work, kind)
-    rows = await store.page(work.tx, kind, work.area, people=people, on=on, after=after, limit=paging.limit)
+    area, parties = _overseen(work, kind), work.caller.persons
+    rows = await store.page(work.tx, kind, area, parties=parties, on=on, after=after, limit=paging.limit)
     return page_of(rows, paging.limit, lambda row: encode_cursor(row["id"]))
 
 
-def _people(work: Work, kind: MandateKind) -> Collection[str] | None:
-    """Whose mandates the caller may see; None: everybody's in his area."""
-    return None if kind is MandateKind.AUDIT or work.caller.has(*OVERVIEW) else work.caller.persons
+def _overseen(work: Work, kind: MandateKind) -> Area:
+    """Where the caller may see the mandates of others."""
+    return work.area if kind is MandateKind.AUDIT or work.caller.has(*OVERVIEW) else Area(())
 
 
 def _mandate(row: Mapping[str, Any]) -> MandateOut:

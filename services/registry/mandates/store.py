@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, Date, ForeignKey, Index, String, Table, Text, Uuid, insert, or_, select
+from sqlalchemy import Column, ColumnElement, Date, ForeignKey, Index, String, Table, Text, Uuid, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.registry.tables import metadata
@@ -74,11 +74,11 @@ async def end(tx: AsyncConnection, row: dict[str, Any]) -> None:
 
 
 async def find(
-    tx: AsyncConnection, id: UUID, kind: MandateKind, area: Area, *, people: Collection[str] | None
+    tx: AsyncConnection, id: UUID, kind: MandateKind, area: Area, *, parties: Collection[str]
 ) -> dict[str, Any] | None:
-    """A mandate of the area. `people`: only one to which one of these is party."""
-    query = _WHOLE.where(given.c.id == id, given.c.kind == kind.value, in_area(given.c.division, area))
-    row = (await tx.execute(_of(query, people))).mappings().one_or_none()
+    """A mandate of the area, or one that one of these is party to."""
+    query = _WHOLE.where(given.c.id == id, given.c.kind == kind.value, _seen(area, parties))
+    row = (await tx.execute(query)).mappings().one_or_none()
     return None if row is None else dict(row)
 
 
@@ -87,18 +87,21 @@ async def page(
     kind: MandateKind,
     area: Area,
     *,
-    people: Collection[str] | None,
+    parties: Collection[str],
     on: date | None,
     after: UUID | None,
     limit: int,
 ) -> list[dict[str, Any]]:
-    """Mandates of the area in the order they were given, and one more when another page follows. `on`: that hold on this day."""
-    query = _WHOLE.where(given.c.kind == kind.value, in_area(given.c.division, area))
+    """Mandates of the area, or that one of these is party to, in the order they were given, and one more when another page follows.
+
+    `on`: that hold on this day.
+    """
+    query = _WHOLE.where(given.c.kind == kind.value, _seen(area, parties))
     if on is not None:
         query = query.where(given.c.since <= on, given.c.until >= on, ending.c.ended_at.is_(None))
     if after is not None:
         query = query.where(given.c.id > after)
-    rows = await tx.execute(_of(query, people).order_by(given.c.id).limit(limit + 1))
+    rows = await tx.execute(query.order_by(given.c.id).limit(limit + 1))
     return [dict(row) for row in rows.mappings()]
 
 
@@ -112,5 +115,7 @@ async def periods(tx: AsyncConnection, holder: str, absent: str) -> list[tuple[d
     return [(row.since, row.until) for row in await tx.execute(query)]
 
 
-def _of(query: Any, people: Collection[str] | None) -> Any:
-    return query if people is None else query.where(or_(given.c.holder.in_(people), given.c.absent.in_(people)))
+def _seen(area: Area, parties: Collection[str]) -> ColumnElement[bool]:
+    """One of two towns belongs to their county, whose people alone its division shows it to: who is party to it sees it anyway."""
+    theirs = (column.in_(parties) for column in (given.c.holder, given.c.absent, given.c.given_by))
+    return or_(in_area(given.c.division, area), *theirs)
