@@ -83,6 +83,13 @@ async def test_a_file_with_a_wrong_row_changes_nothing(county):
     assert (await county.office.get("/notify/v1/contacts")).json()["items"][0]["phone_masked"] is None
 
 
+async def test_the_phone_of_who_has_left_the_county_is_the_new_countys_to_enter(county):
+    await county.appoint("A", until=date(2016, 11, 1))
+    await county.appoint("A", unit="外县", division="421100000000", since=date(2016, 11, 1))
+    answer = await county.enter_phones({"A": PHONE})
+    assert [error["code"] for error in answer.json()["errors"]] == ["unknown_cadre"]
+
+
 async def test_the_good_rows_are_taken_when_asked_for(county):
     await county.appoint("A")
     answer = await county.enter_phones({"A": PHONE, "NOBODY": OTHER_PHONE}, mode="valid")

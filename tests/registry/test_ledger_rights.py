@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from services.registry.divisions import store as divisions
 from services.registry.households.imports import PEOPLE
 from services.registry.roles import HELPERS, REGISTRARS, Ledger
 from shared.policy import PolicyBook
 from shared.roles import Role
+from shared.scope import level_of, parent_of
 from shared.testing import COUNTY, TOWN
 
 PINGLI = Path(__file__).parents[2] / "policies" / "pingli.yaml"
@@ -42,6 +44,18 @@ async def test_dynamic_monitoring_is_kept_by_whom_the_pack_names(small, tmp_path
         "code"
     ] == "ledger_of_another_office"
     assert (await small.live.as_(Role.STATISTICS).patch(path, change, etag='"2"')).status_code == 200
+
+
+async def test_who_moves_a_household_to_another_county_keeps_the_ledger_there_too(small):
+    home, town, village = await small.household(), "610925100000", "610925100201"
+    rows = [
+        {"code": code, "name": code, "level": level_of(code), "parent": parent_of(code)} for code in (town, village)
+    ]
+    async with small.live.service.work() as work:
+        await divisions.add(work.tx, [row | {"predecessors": [], "version": 1} for row in rows])
+    both = small.live.as_(Role.STATISTICS, division=[COUNTY, "610925000000"])
+    answer = await both.patch(f"/registry/v1/households/{home.id}", {"division": village, "reason": "迁出"}, etag='"2"')
+    assert problem(answer)[:2] == (409, "policy_missing")
 
 
 @pytest.mark.rule("REG-006")

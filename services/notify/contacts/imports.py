@@ -77,7 +77,9 @@ def _numbers(checked: Checked) -> list[str]:
 
 async def _against_database(work: Work, checked: Checked, indexes: dict[int, str]) -> Checked:
     """Good rows that the database refuses become errors."""
-    known = {appointment.cadre_no for appointment in await store.appointments_of(work.tx, _numbers(checked), work.area)}
+    posts = await store.appointments_of(work.tx, _numbers(checked), work.area)
+    # Who has gone to another county is reached as that one says.
+    known = {post.cadre_no for post in posts if post.until is None or post.until > work.today}
     # A number is taken wherever its holder is: the caller learns that it is taken, not by whom.
     holders = await store.cadres_by_phone(work.tx, indexes.values(), EVERYWHERE)
     while True:

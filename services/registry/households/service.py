@@ -206,9 +206,9 @@ async def change(work: Work, household_id: UUID, order: HouseholdPatch, match: M
     Raises HouseholdUnknown, Stale, DivisionUnknown, CausesRepeat, FutureDate.
     """
     row = await _row(work, household_id)
-    require_keeper(work, Ledger.MONITORING, [row["division"]])
-    match(row["version"])
     sent = order.fields()
+    require_keeper(work, Ledger.MONITORING, {row["division"], str(sent.get("division", row["division"]))})
+    match(row["version"])
     if "incomes" in sent:
         sent["incomes"] = {str(year): amount for year, amount in sorted(sent["incomes"].items())}
     fields = await records.still_true(work, row["id"], sent, order.valid_from)
