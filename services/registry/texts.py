@@ -1,24 +1,16 @@
 """Free text and business numbers that other people will read. They must not carry anybody's ID number, phone or card."""
 
 import re
-import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from shared import pii
+from shared import pii, texts
 from shared.sheets import CellError, cells
 from shared.sheets.spec import Parse
 
 _PHONE = re.compile(r"1[3-9]\d{9}")
-_BETWEEN_DIGITS = re.compile(r"(?<=\d)[\s\-]+(?=[\dXx])")
-_PERSONAL = re.compile(r"(?<!\d)(?:(?:00)?(?:86)?1[3-9]\d{9}(?!\d)|\d{15,}|\d{17}[Xx])")
-
-
-def holds_personal_number(text: str) -> bool:
-    """Whether the text holds what looks like a phone (11 digits), an ID number or disability certificate (15, 18 to 22) or a bank card (16 to 19)."""
-    return _PERSONAL.search(_BETWEEN_DIGITS.sub("", unicodedata.normalize("NFKC", text))) is not None
 
 
 def is_personal_number(number: str) -> bool:
@@ -40,19 +32,13 @@ def business_cell(cell: str) -> str:
     return number
 
 
-def _without_numbers(text: str) -> str:
-    if holds_personal_number(text):
-        raise PydanticCustomError("personal_number", "Leave out ID numbers, phones and bank cards.")
-    return text
-
-
 def open_cell(longest: int) -> Parse:
     """A cell of a sheet with such a text, of at most so many characters."""
     read = cells.text(longest)
 
     def parse(cell: str) -> str:
         text: str = read(cell)
-        if holds_personal_number(text):
+        if texts.holds_personal_number(text):
             raise CellError(
                 "personal_number", "请勿填写身份证号、电话或银行卡号。", "Leave out ID numbers, phones and bank cards."
             )
@@ -63,5 +49,4 @@ def open_cell(longest: int) -> Parse:
 
 BusinessNo = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,32}$"), AfterValidator(_of_business)]
 
-OpenText = Annotated[str, Field(max_length=1000), AfterValidator(_without_numbers)]
-"""Up to 1,000 characters without ID number, phone or bank card. Source: standards.md 4 (privacy of publicity)."""
+OpenText = Annotated[texts.OpenText, Field(max_length=1000)]

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from services.registry.measures.domain import Kind, Order, classify, read_catalogue, require_endable
-from services.registry.texts import holds_personal_number
 from shared.errors import Refusal
 from shared.policy import PolicyBook
+from shared.texts import holds_personal_number
 
 TODAY = date(2016, 11, 1)
 BOOK = PolicyBook.load(Path(__file__).parents[2] / "policies")

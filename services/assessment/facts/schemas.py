@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.assessment.facts.domain import Counts
 from shared.http import In
+from shared.texts import OpenText
 
 
 class FactOut(BaseModel):
@@ -33,7 +34,7 @@ class FactOut(BaseModel):
 class WithdrawalIn(In):
     """Why a fact must not count (撤销依据)."""
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: OpenText = Field(min_length=1, max_length=500)
 
 
 class EffectOut(BaseModel):

@@ -10,6 +10,7 @@ from services.assessment.schemes.domain import Formula, Kind
 from services.assessment.scores.domain import Bears, State
 from shared.events.base import Division
 from shared.http import In
+from shared.texts import OpenText
 
 
 class RunIn(In):
@@ -102,11 +103,11 @@ class AppealIn(In):
     """An objection to a score (申诉)."""
 
     period: str = Field(pattern=PERIOD_PATTERN)
-    reason: str = Field(min_length=1, max_length=1000)
+    reason: OpenText = Field(min_length=1, max_length=1000)
 
 
 class ConfirmationIn(In):
     """A person confirms a score (确认). `answer` replies to an open appeal."""
 
     period: str = Field(pattern=PERIOD_PATTERN)
-    answer: str | None = Field(default=None, min_length=1, max_length=1000)
+    answer: OpenText | None = Field(default=None, min_length=1, max_length=1000)

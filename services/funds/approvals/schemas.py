@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from services.funds.approvals.domain import Verdict
 from shared.http import In
+from shared.texts import OpenText
 
 MAX_REASON = 500
 
@@ -14,7 +15,9 @@ MAX_REASON = 500
 class DecisionIn(In):
     act: str = Field(max_length=32, description="the act of the chain (funds.approval_chain), e.g. review or approve")
     verdict: Verdict
-    reason: str = Field(default="", max_length=MAX_REASON, description="required for a rejection; no personal data")
+    reason: OpenText = Field(
+        default="", max_length=MAX_REASON, description="required for a rejection; no personal data"
+    )
 
 
 class DecisionOut(BaseModel):

@@ -9,6 +9,7 @@ from services.funds.approvals.schemas import DecisionOut, NextOut
 from services.funds.sources.schemas import AmountFen, DivisionIn, Number, Year
 from shared.http import In
 from shared.money import yuan
+from shared.texts import OpenText
 
 
 class ProjectIn(In):
@@ -18,12 +19,12 @@ class ProjectIn(In):
     kind: str = Field(
         min_length=1, max_length=40, description="category of the project, in the county's words (项目类别)"
     )
-    description: str = Field(
+    description: OpenText = Field(
         min_length=1, max_length=1000, description="what is done, where, for whom; no personal data"
     )
     unit: str = Field(min_length=1, max_length=100, description="the implementing unit (实施单位)")
     year: Year
-    performance_target: str = Field(min_length=1, max_length=500, description="what it is to achieve (绩效目标)")
+    performance_target: OpenText = Field(min_length=1, max_length=500, description="what it is to achieve (绩效目标)")
     due_on: date
 
 

@@ -11,6 +11,7 @@ from services.funds.sources.schemas import AmountFen, DivisionIn, Number
 from services.funds.tranches.domain import Basis
 from shared.http import In
 from shared.money import yuan
+from shared.texts import OpenText
 
 MAX_HOUSEHOLDS = 20_000
 MAX_WEIGHT = 10**9
@@ -44,7 +45,7 @@ class TrancheIn(In):
 
 
 class VoidIn(In):
-    reason: str = Field(min_length=1, max_length=200, description="why the tranche is not paid; no personal data")
+    reason: OpenText = Field(min_length=1, max_length=200, description="why the tranche is not paid; no personal data")
 
 
 class FundPartOut(BaseModel):
