@@ -186,8 +186,8 @@ async def test_a_book_is_right_whenever_it_is_looked_at_while_entries_come_and_a
                 await it.seal()
 
         at_work = [asyncio.create_task(post()), asyncio.create_task(seal())]
-        for turn in range(12):
-            if turn == 4:
+        for turn in range(6):
+            if turn == 2:
                 logkeys.rotate_log_key(home_of(it))
             note = (await it.get("/checkpoints/latest")).text
             keys = read_keys((await it.get("/log-key")).text)
