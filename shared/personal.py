@@ -15,8 +15,8 @@ MARK = "personal"
 
 ON_FILE = "as long as the file; erased with its person"
 """Periods of keeping, in words. All are ours: no document of the seeds names one. Those in days: shared/retention.py."""
+WITHOUT_NAME = "as long as the file; stays, of nobody by name, when its person is erased"
 AS_HISTORY = "as the record does, for good"
-IN_POST = "until another is entered"
 AS_EVIDENCE = "for good, as evidence; never the number itself"
 
 

@@ -1,6 +1,7 @@
 """What the clock makes notify do."""
 
 from services.notify.campaigns import service as campaigns
+from services.notify.contacts import store as contacts
 from services.notify.outbound.sender import Sender
 from services.notify.phones.console import ConsoleGateway
 from shared.db import in_line
@@ -8,6 +9,8 @@ from shared.service import Job, Service
 
 EVERY_S = 2.0
 """How often a worker looks at the clock, in seconds."""
+
+FORGET_EVERY_S = 60.0
 
 
 async def prompts(service: Service) -> None:
@@ -18,4 +21,10 @@ async def prompts(service: Service) -> None:
     await Sender(service, ConsoleGateway(service)).run()
 
 
-JOBS = (Job("prompts", EVERY_S, prompts),)
+async def forget_phones(service: Service) -> None:
+    """Retention (保留期限) of phones: nobody is prompted who holds no post."""
+    async with service.work() as work:
+        await contacts.forget_departed(work.tx, work.today)
+
+
+JOBS = (Job("prompts", EVERY_S, prompts), Job("phones", FORGET_EVERY_S, forget_phones))

@@ -1,7 +1,11 @@
 """What somebody wrote is kept for its period and no longer; that he reported stays."""
 
+from datetime import date
+
 from sqlalchemy import select
 
+from services.notify import jobs
+from services.notify.contacts.store import KEPT_AFTER_POST, contacts
 from services.notify.replies.store import inbound, reports
 from services.notify.tables import metadata
 from shared import retention
@@ -28,3 +32,18 @@ async def test_words_and_senders_are_erased_when_their_period_is_over_and_not_a_
             report = (await tx.execute(select(reports.c.text_sealed, reports.c.cadre_no))).one()
         kept[passed] = ([value != ERASED for value in (*words, report.text_sealed)], report.cadre_no)
     assert kept == {days - 3: ([True, True, True], "T"), 6: ([False, False, False], "T")}
+
+
+async def test_a_phone_is_kept_as_long_as_somebody_holds_a_post_and_some_time_after(county):
+    await county.person("STAYS", "19900000002")
+    await county.person("LEFT", PHONE)
+    await county.appoint("LEFT", until=date(2016, 11, 2))
+    kept = []
+    for days in (KEPT_AFTER_POST.days - 1, 1):
+        county.live.pass_days(days)
+        await jobs.forget_phones(county.live.service)
+        async with county.live.service.database.read() as tx:
+            kept.append(sorted((await tx.execute(select(contacts.c.cadre_no))).scalars()))
+    assert kept == [["LEFT", "STAYS"], ["STAYS"]]
+    await county.appoint("LEFT", since=date(2017, 3, 1))
+    assert (await county.enter_phones({"LEFT": PHONE})).json()["created"] == 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -25,8 +25,12 @@ from services.notify.contacts.domain import Appointment, Contact
 from services.notify.tables import metadata
 from shared import personal, pii
 from shared.db import DivisionCode, Instant, chunked, in_area, insert_ignoring, upsert
-from shared.personal import IN_POST
 from shared.scope import Area
+
+KEPT_AFTER_POST = timedelta(days=90)
+"""After somebody's last post his phone is kept so long (ours): whoever gets another post need not be asked again."""
+
+_KEPT = f"until another is entered, and {KEPT_AFTER_POST.days} days after the last post"
 
 appointments = Table(
     "recipient",
@@ -52,7 +56,7 @@ contacts = Table(
             "contact.phone",
             "a cadre's phone (手机号)",
             why="prompts by SMS",
-            kept=IN_POST,
+            kept=_KEPT,
             shown="the SMS gateway",
             row="cadre_no",
         ),
@@ -66,7 +70,7 @@ contacts = Table(
             "phone",
             "a cadre's phone (手机号)",
             why="whose SMS comes in",
-            kept=IN_POST,
+            kept=_KEPT,
             place="contact.phone",
             source=lambda: _phones,
         ),
@@ -75,7 +79,7 @@ contacts = Table(
         "phone_masked",
         String(20),
         nullable=False,
-        info=personal.masked("a cadre's phone (手机号)", why="lists", kept=IN_POST),
+        info=personal.masked("a cadre's phone (手机号)", why="lists", kept=_KEPT),
     ),
     Column("language", String(2), nullable=False),
     Column("entered_at", Instant, nullable=False),
@@ -180,6 +184,13 @@ async def keep_phones(tx: AsyncConnection, phones: Sequence[Phone], *, at: datet
     )
     rows = [{name: getattr(phone, name) for name in Phone.__slots__} | {"entered_at": at} for phone in phones]
     await tx.execute(insert(contacts), rows)
+
+
+async def forget_departed(tx: AsyncConnection, today: date) -> None:
+    """Takes the phones out of those whose last post ended KEPT_AFTER_POST ago. An opt-out stays: it is the person's word."""
+    a = appointments.c
+    recent = a.until.is_(None) | (a.until > today - KEPT_AFTER_POST)
+    await tx.execute(delete(contacts).where(~exists().where(a.cadre_no == contacts.c.cadre_no, recent)))
 
 
 async def opt_out(tx: AsyncConnection, cadre_no: str, *, at: datetime) -> bool:

@@ -31,7 +31,7 @@ from services.registry.tables import metadata
 from shared import personal, pii
 from shared.append_only import protect
 from shared.db import BigId, DivisionCode, Instant, Json, chunked, in_area
-from shared.personal import AS_HISTORY, ERASED, ON_FILE
+from shared.personal import AS_HISTORY, ERASED, ON_FILE, WITHOUT_NAME
 from shared.rows import insert_rows, upsert_rows
 from shared.scope import Area
 
@@ -39,6 +39,12 @@ Row = dict[str, Any]
 
 NUMBER = "member_identity.number"
 """The column that an ID number is sealed for."""
+
+
+def _need(what: str) -> dict[str, Any]:
+    """A mark: what the county helps by, of a household or of one of its people."""
+    return personal.plain(what, why="help that fits; counts", kept=WITHOUT_NAME)
+
 
 households = Table(
     "household",
@@ -48,9 +54,11 @@ households = Table(
     Column("division", DivisionCode, nullable=False),
     Column("group", String(40)),
     Column("status", String(10), nullable=False),
-    Column("attribute", String(2), nullable=False),
-    Column("cause", String(2), nullable=False),
-    Column("other_cause", String(2)),
+    Column("attribute", String(2), nullable=False, info=_need("kind of poor household (贫困户属性)")),
+    Column(
+        "cause", String(2), nullable=False, info=_need("why it is poor (致贫原因): an illness or a disability, too")
+    ),
+    Column("other_cause", String(2), info=_need("the same")),
     Column("identified_on", Date),
     Column("exited_on", Date),
     Column("standard", String(40)),
@@ -97,23 +105,23 @@ members = Table(
             source=lambda: _numbers,
         ),
     ),
-    Column("relation", String(2), nullable=False),
+    Column("relation", String(2), nullable=False, info=_need("relation to the head (与户主关系)")),
     Column(
         "ethnic", String(2), nullable=False, info=personal.plain("ethnic group (民族)", why="the file", kept=ON_FILE)
     ),
-    Column("education", String(2), nullable=False),
-    Column("student", String(2), nullable=False),
+    Column("education", String(2), nullable=False, info=_need("education (文化程度)")),
+    Column("student", String(2), nullable=False, info=_need("at school (在校生状况)")),
     Column(
         "health", String(2), nullable=False, info=personal.plain("health (健康状况)", why="help in kind", kept=ON_FILE)
     ),
-    Column("labour", String(2), nullable=False),
-    Column("work_place", String(2)),
-    Column("work_months", SmallInteger),
-    Column("dibao", Boolean, nullable=False),
-    Column("insured", Boolean, nullable=False),
-    Column("pension", Boolean, nullable=False),
-    Column("left_on", Date),
-    Column("left_reason", String(2)),
+    Column("labour", String(2), nullable=False, info=_need("fitness for work (劳动能力)")),
+    Column("work_place", String(2), info=_need("where he works away from home (务工)")),
+    Column("work_months", SmallInteger, info=_need("months of it in a year")),
+    Column("dibao", Boolean, nullable=False, info=_need("minimum living allowance (低保)")),
+    Column("insured", Boolean, nullable=False, info=_need("medical insurance (医疗保险)")),
+    Column("pension", Boolean, nullable=False, info=_need("pension insurance (养老保险)")),
+    Column("left_on", Date, info=_need("when he left the household")),
+    Column("left_reason", String(2), info=_need("why: death, marriage, … (人员减少原因)")),
     UniqueConstraint("household_id", "member_no"),
 )
 Index(
@@ -167,7 +175,7 @@ incomes = Table(
     metadata,
     Column("household_id", ForeignKey("household.id"), primary_key=True),
     Column("year", SmallInteger, primary_key=True),
-    Column("net_per_head_fen", BigId, nullable=False),
+    Column("net_per_head_fen", BigId, nullable=False, info=_need("income of the household (人均纯收入)")),
 )
 
 history = Table(
