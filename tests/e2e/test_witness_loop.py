@@ -48,10 +48,9 @@ class Bureau:
 
     def wait_for(self, what: str, times: int = 1) -> None:
         """Until it has said this so often."""
-        assert self.process is not None
-        until(
-            lambda: self.said().count(what) >= times or self.process.poll() is not None, PATIENCE_S, f"{what}: {self.said()}"
-        )  # fmt: skip
+        process = self.process
+        assert process is not None
+        until(lambda: self.said().count(what) >= times or process.poll() is not None, PATIENCE_S, what)
         assert self.said().count(what) >= times, self.said()
 
     @contextmanager
