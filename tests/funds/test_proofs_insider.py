@@ -4,15 +4,34 @@ import asyncio
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from proofs_insider import HELD, LAST, PAID, SEALED, TABLES, Desk, Evidence, live_a_while, sign_anew, write_anew
+from proofs_insider import (
+    ACTS,
+    BOOK,
+    HELD,
+    LAST,
+    LEDGER,
+    LISTS,
+    PAID,
+    SEALED,
+    Desk,
+    Evidence,
+    forge,
+    live_a_while,
+    sign_anew,
+    write_anew,
+)
 
+from services.funds.ledger.domain import AccountKey, Posting
 from services.funds.proofs.notes import BadNote
 from services.funds.proofs.verify import OK, TRUNCATED, WRONG
 from services.funds.tables import metadata
+from shared.testing import COUNTY
 
 PLACES = {"first": 1, "in the middle": PAID, "last sealed": SEALED, "not yet sealed": SEALED + 2}
 OTHER = "(select digest from ledger_entry where seq = 2)"
@@ -227,6 +246,105 @@ async def test_a_changed_notice_or_objection_names_the_payment(evidence, desk, r
     assert (report.exit_code, report.problems[0].entry) == (WRONG, PAID), report.problems
 
 
+OF_TRANCHE = "(select id from tranche where tranche_no = 'T-1')"
+LISTED = {
+    "who is on the list": ("update tranche_line set household_no = '6109261002019999' where line = 1", HELD),
+    "a share": ("update tranche_line set amount_fen = amount_fen + 1 where line = 1", HELD),
+    "a line taken away": ("delete from tranche_line where line = 3", HELD),
+    "a line put in": (f"insert into tranche_line select tranche_id, 4, household_no, division, head_name_masked, people, weight, "
+    f"amount_fen, shares from tranche_line where line = 3 and tranche_id = {OF_TRANCHE}", HELD),
+    "how much it pays": ("update tranche set amount_fen = 1", HELD),
+    "who applied for it": ("update tranche set created_by = 'another'", HELD),
+    "the tranche taken away": ("delete from tranche", HELD),
+    "what the project is": ("update project set description = 'x'", 2),
+    "the project taken away": ("delete from project", 2),
+    "the account that was paid": ("update payee set card_last4 = '0000'", PAID),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", LISTED)
+async def test_a_changed_list_project_or_account_names_the_entry_that_binds_it(evidence, desk, edit):
+    statement, entry = LISTED[edit]
+    desk.execute(statement)
+    report = await evidence.verify(desk)
+    assert (report.exit_code, report.problems[0].entry) == (WRONG, entry), report.problems
+
+
+async def test_a_list_that_was_swapped_whole_and_fits_itself_is_named_by_the_entry_that_held_its_money(evidence, desk):
+    """The clerk's list pays another household; its digest, the tranche's and the notice's are made to fit."""
+    desk.execute("update tranche_line set household_no = '6109261002019999' where line = 1")
+    forged = "update {} set digest = '" + "0" * 64 + "'"
+    desk.execute(forged.format("tranche"))
+    desk.execute(forged.format("notice"))
+    report = await evidence.verify(desk)
+    assert report.exit_code == WRONG
+    assert [problem.entry for problem in report.problems] == [HELD, PAID, PAID], report.problems
+
+
+def paid_home(desk: Desk) -> Posting:
+    """One fen more for a household that was paid."""
+    ((kind, owner, earmark, division),) = desk.rows(
+        "select kind, owner, earmark, division from ledger_account where kind = 'household' and earmark = 'F-1' order by owner limit 1"
+    )
+    return Posting(AccountKey(kind, owner, earmark), 1, division)
+
+
+async def test_a_payment_that_nobody_let_through_is_named_though_all_of_it_fits(evidence, desk):
+    seq = forge(desk, [Posting(AccountKey("fund", "F-1", "F-1"), -1, COUNTY), paid_home(desk)])
+    report = await evidence.verify(desk)
+    assert (report.exit_code, [problem.entry for problem in report.problems]) == (WRONG, [seq]), report.problems
+
+
+async def test_a_list_paid_a_second_time_with_the_same_approvals_is_found(evidence, desk):
+    ((body,),) = desk.rows("select body from ledger_entry where seq = ?", PAID)
+    said = orjson.loads(body)
+    lines = [
+        Posting(AccountKey(p["kind"], p["owner"], p["earmark"]), p["amount_fen"], p["division"])
+        for p in said["postings"]
+    ]
+    forge(desk, lines, approvals=tuple(said["approvals"]), notice=said["notice"], details=said["details"])
+    report = await evidence.verify(desk)
+    assert report.exit_code == WRONG
+    assert {problem.what.partition(" gave ")[0] for problem in report.problems} == {
+        "account hold/T-1/F-1",
+        "account hold/T-1/F-2",
+    }
+
+
+async def test_a_payment_under_the_approvals_of_another_list_is_named(evidence, desk):
+    ((body,),) = desk.rows("select body from ledger_entry where seq = ?", PAID)
+    said = orjson.loads(body)
+    lines = [Posting(AccountKey("fund", "F-1", "F-1"), -1, COUNTY), paid_home(desk)]
+    seq = forge(desk, lines, approvals=tuple(said["approvals"]), notice=said["notice"], details=said["details"])
+    report = await evidence.verify(desk)
+    assert [str(problem) for problem in report.problems] == [
+        f"entry {seq}: it does not move what the list of tranche T-1 says"
+    ]
+
+
+def without_digests(said: dict[str, Any]) -> None:
+    for approval in said["approvals"]:
+        del approval["digest"]
+
+
+def in_the_old_way(said: dict[str, Any]) -> None:
+    without_digests(said)
+    said["version"] = 1
+
+
+@pytest.mark.parametrize(("change", "what"), [(without_digests, "was changed"), (in_the_old_way, "the old way")])
+async def test_an_entry_without_the_digests_of_its_decisions_is_none_of_the_old_ones(evidence, desk, change, what):
+    write_anew(desk, PAID, change)
+    report = await evidence.verify(desk)
+    assert any(problem.entry == PAID and what in problem.what for problem in report.problems), report.problems
+
+
+async def test_books_that_were_not_asked_for_are_named(evidence, desk):
+    desk.execute(f"insert into ledger_book select '610924', seq, link from ledger_book where book = '{BOOK}'")
+    report = await evidence.verify(desk)
+    assert "not checked: books 610924; each has a log, and checkpoints, of its own" in report.notes
+
+
 async def test_the_logs_own_nodes_and_checkpoints_cannot_be_changed(evidence, desk):
     """A root that is signed later would be made of them."""
     for edit, entry in (
@@ -309,7 +427,22 @@ def open_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Eviden
     desk.close()
 
 
-CELLS = [(table, column.name) for table in TABLES for column in metadata.tables[table].columns]
+CELLS = [(table, column.name) for table in (*LEDGER, *ACTS, *LISTS) for column in metadata.tables[table].columns]
+
+
+def test_nothing_where_something_must_be_is_found(open_desk):
+    evidence, desk = open_desk
+    passed = []
+    for table, column in CELLS:
+        (row, value), *_ = desk.rows(f"select rowid, {column} from {table} order by rowid desc")
+        if value is None or f"{table}.{column}" in MAY_CHANGE:
+            continue
+        desk.execute(f"update {table} set {column} = null where rowid = ?", row)
+        report = asyncio.run(evidence.verify(desk))
+        if report.exit_code == OK and not any(TAKEN_OUT in note for note in report.notes):
+            passed.append(f"{table}.{column}")
+        desk.execute(f"update {table} set {column} = ? where rowid = ?", value, row)
+    assert passed == []
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))

@@ -29,6 +29,13 @@ class FundShare:
         return self.left_fen + self.held_fen + self.paid_fen
 
 
+PROJECT_BOUND = (
+    "id", "project_no", "name", "division", "kind", "description", "unit", "year", "performance_target", "due_on", "created_by",
+    "created_at",
+)  # fmt: skip
+"""The columns of a project that an allocation to it binds by their digest: all of them."""
+
+
 def subject_of(project_id: object) -> str:
     """How decisions and notices name a project."""
     return f"project:{project_id}"

@@ -7,7 +7,7 @@ from uuid import UUID
 from services.funds.approvals import service as approvals
 from services.funds.approvals.domain import require_approved, state
 from services.funds.approvals.schemas import DecisionIn, DecisionOut
-from services.funds.ledger.domain import Posted
+from services.funds.ledger.domain import Posted, row_digest
 from services.funds.orders.service import Money
 from services.funds.projects import domain, store
 from services.funds.projects.domain import FundShare, subject_of
@@ -80,6 +80,7 @@ async def allocate(work: Work, money: Money, project_id: UUID, order: Allocation
             "fund_name": source["name"],
             "project_no": project["project_no"],
             "project_name": project["name"],
+            "project_digest": row_digest(project, domain.PROJECT_BOUND),
         },
     )
 

@@ -1,6 +1,7 @@
 """A ledger database as the verifier reads it (账库): rows, not services' code; read-only, one consistent view."""
 
 import contextlib
+import os
 import re
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
@@ -49,6 +50,15 @@ _QUERIES = {
     "where substr(division, 1, 6) = $1",
     "objections": "select id, notice_id, number, raised_by, {raised_on}, {raised_at}, finding, answered_by, {answered_on}, "
     "{answered_at} from objection order by notice_id, number",
+    "other books": "select book from ledger_book where book <> $1 order by book",
+    "projects": "select id, project_no, name, division, kind, description, unit, year, performance_target, {due_on}, created_by, "
+    "{created_at} from project where substr(division, 1, 6) = $1",
+    "tranches": "select id, tranche_no, project_id, created_by, {applied_on}, {created_at} from tranche "
+    "where substr(division, 1, 6) = $1",
+    "tranche": "select division, funds, project_no, basis, amount_fen, households, people, digest from tranche where tranche_no = $1",
+    "lines": "select l.line, l.household_no, l.division, l.head_name_masked, l.people, l.weight, l.amount_fen, l.shares "
+    "from tranche_line l join tranche t on t.id = l.tranche_id where t.tranche_no = $1 order by l.line",
+    "payees": "select distinct household_no, card_last4 from payee",
 }
 """Days (`…_on`) and instants (`…_at`) come as the text that entries hold."""
 
@@ -122,7 +132,10 @@ async def open_source(database: str) -> AsyncIterator[Source]:
 def _connect(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such database")
-    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+    address = f"file:{quote(str(path.absolute()))}?mode=ro"
+    if not os.access(path.parent, os.W_OK, effective_ids=True) and not path.with_name(f"{path.name}-wal").exists():
+        address += "&immutable=1"  # on a disc, or of another user: else SQLite would want to put its log beside it
+    return sqlite3.connect(address, uri=True)
 
 
 def raw(value: Any) -> bytes:

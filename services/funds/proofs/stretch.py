@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from services.funds.ledger import domain
-from services.funds.ledger.domain import AccountKey, Head
+from services.funds.ledger.domain import AccountKey, AccountKind, Head, Posting
 from services.funds.proofs import merkle
 from services.funds.proofs.books import PAGE_LEVEL, Source, raw
+from services.funds.proofs.lists import LIST, LISTED, PAID, Lists
 from services.funds.proofs.verify import Problem
 
 PAGE = 1 << PAGE_LEVEL
@@ -56,13 +57,16 @@ class Page:
 
 
 class Bound(NamedTuple):
-    """What an entry says of the decisions and the notice that opened its door."""
+    """What an entry says of the decisions and the notice that opened its door, and of what. `details`: without the accounts."""
 
     seq: int
+    version: int
     kind: str
+    effective_on: str
     recorded_at: str
     approvals: Sequence[Mapping[str, str]]
     notice: Mapping[str, Any] | None
+    details: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -71,7 +75,8 @@ class Stretch:
 
     `whole`: no entry is missing. `ended_early`: too much is wrong. `summed` and `since`: fen by account and division, of the entries
     up to the one to which the ledger keeps sums, and of those after it; accounts stand in the order of their first postings.
-    `bound`: of the entries that bind decisions or a notice.
+    `bound`: of the entries that bind decisions, a notice or a list. `unopened`: the first MAX_PROBLEMS that pay households and
+    do not bind all three.
     """
 
     after: int
@@ -85,6 +90,7 @@ class Stretch:
     summed: Tally = field(default_factory=lambda: defaultdict(int))
     since: Tally = field(default_factory=lambda: defaultdict(int))
     bound: list[Bound] = field(default_factory=list)
+    unopened: list[int] = field(default_factory=list)
 
 
 async def check_stretch(
@@ -155,6 +161,9 @@ class _Reader:
         self.top = 0 if log_only else PAGE_LEVEL
         self.rests = _Rests(accounts)
         self.sizes = frozenset(sizes)
+        self.homes = frozenset(id for id, key in accounts.items() if key.kind == AccountKind.HOUSEHOLD)
+        self.lists = Lists(source)
+        self.listed: dict[int, Mapping[str, Any]] = {}
 
     async def read(self, after: int, last: int) -> None:
         read_to = self.found.head.seq if after > 0 else after
@@ -188,6 +197,8 @@ class _Reader:
             levels = self._one_by_one(start, entries, posted, nodes)
         if self.found.whole:
             self.found.pages.append(self._grown(start, levels))
+        if self.listed:
+            await self._check_lists(posted)
 
     def _at_once(self, entries: Sequence[Any], posted: Sequence[Any], nodes: Sequence[Any]) -> Levels | None:
         """The tree over a page of which everything is right; None when something is not, or cannot be read."""
@@ -242,15 +253,35 @@ class _Reader:
             and self._posted_as_written(seqs, [written for _, written in parted], posted)
         )
         if same:
-            self._bind(seqs, said)
+            self._bind(seqs, said, posted)
         return same
 
-    def _bind(self, seqs: Sequence[int], said: Sequence[Mapping[str, Any]]) -> None:
-        self.found.bound += [
-            Bound(seq, one["kind"], one["recorded_at"], one["approvals"], one["notice"])
-            for seq, one in zip(seqs, said, strict=True)
-            if one["approvals"] or one["notice"]
-        ]
+    def _bind(self, seqs: Sequence[int], said: Sequence[Mapping[str, Any]], posted: Sequence[Any]) -> None:
+        unopened = {row[0] for row in posted if row[2] in self.homes}
+        for seq, one in zip(seqs, said, strict=True):
+            approvals, notice, details = one["approvals"], one["notice"], one["details"]
+            if not (approvals or notice or LIST in details):
+                continue
+            if LIST in details and one["kind"] in LISTED:
+                self.listed[seq] = one
+                if one["kind"] == PAID and approvals and notice:
+                    unopened.discard(seq)
+            told = {name: value for name, value in details.items() if name != "payees"}
+            when = one["effective_on"], one["recorded_at"]
+            self.found.bound.append(Bound(seq, one["version"], one["kind"], *when, approvals, notice, told))
+        self.found.unopened += sorted(unopened)[: MAX_PROBLEMS - len(self.found.unopened)]
+
+    async def _check_lists(self, posted: Sequence[Any]) -> None:
+        """Of the entries of a page that move a tranche's money."""
+        moved: dict[int, list[Posting]] = {seq: [] for seq in self.listed}
+        for seq, _, account, division, fen in posted:
+            if seq in moved:
+                moved[seq].append(Posting(self.accounts.get(account, _NOWHERE), fen, division))
+        named = {problem.entry for problem in self.found.problems}
+        for seq, said in self.listed.items():
+            if seq not in named and (what := await self.lists.problem(said, moved[seq])):
+                self._wrong(seq, what)
+        self.listed = {}
 
     def _posted_as_written(self, seqs: Sequence[int], written: Sequence[bytes], posted: Sequence[Any]) -> bool:
         """Whether the postings, written as bodies write them, are these texts, one an entry. Nothing is parsed."""
@@ -291,8 +322,8 @@ class _Reader:
 
     def _one_by_one(self, start: int, entries: Sequence[Any], posted: Sequence[Any], nodes: Nodes) -> Levels:
         lines: dict[int, list[Any]] = {}
-        for line in posted:
-            lines.setdefault(line[0], []).append(line)
+        for *line, fen in posted:
+            lines.setdefault(line[0], []).append((*line, fen if isinstance(fen, int) else 0))  # no body has a 0
         before = len(self.found.problems)
         levels = _levels([self._entry(row, lines, nodes) for row in entries])
         if self.found.whole and len(self.found.problems) == before:
@@ -347,7 +378,7 @@ class _Reader:
             said = orjson.loads(body)
             lines = [_LINE(line) for line in said["postings"]]
             columns = tuple(row[5:])
-            if not {"approvals", "notice"} <= said.keys():
+            if not ({"version", "approvals", "notice"} <= said.keys() and isinstance(said["details"], dict)):
                 return "its body cannot be read"
             if columns != _COLUMNS(said) and (
                 wrong := [name for name, value in zip(_SAID, columns, strict=True) if value != said[name]]
@@ -357,7 +388,7 @@ class _Reader:
                 return "its columns say otherwise than its body: book or request_hash"
         except (ValueError, KeyError, TypeError):
             return "its body cannot be read"
-        self._bind([row[0]], [said])
+        self._bind([row[0]], [said], posted)
         found = [(*self.accounts.get(account, _NOWHERE), division, fen) for _, _, account, division, fen in posted]
         if found != lines or any(line[1] != at for at, line in enumerate(posted)):
             return "its postings are not those of its body"
