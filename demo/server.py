@@ -41,12 +41,12 @@ def free_port() -> int:
 
 
 class Server:
-    """`daohu up` on a home with a clock that stands still until it is moved."""
+    """`daohu up` on a home with a clock that stands still until it is moved, or with the machine's (`starts_at` None)."""
 
     def __init__(
         self,
         home: Path,
-        starts_at: datetime,
+        starts_at: datetime | None,
         *,
         port: int = 0,
         env: Mapping[str, str] | None = None,
@@ -89,18 +89,17 @@ class Server:
     def launch(self) -> None:
         """Starts the process without waiting for it."""
         self.home.mkdir(parents=True, exist_ok=True)
-        start = self._starts_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         given = [
             "up",
             "--home",
             str(self.home),
             "--port",
             str(self.port),
-            "--clock-start",
-            start,
             "--log-level",
             self._log_level,
         ]
+        if self._starts_at is not None:
+            given += ["--clock-start", self._starts_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")]
         self._out = self.log.open("ab")
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter and our own words
             [sys.executable, "-c", _COMMAND, *given],

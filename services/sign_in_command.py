@@ -90,8 +90,10 @@ def check(home: Home = HOME) -> None:
     """
     from shared import keys
     from shared.errors import Refusal
+    from shared.observability import configure_logs
     from shared.settings import Settings
 
+    configure_logs("WARNING")
     _keys(home)
     with _files_in_hand():
         verifier = keys.verifier(Settings(home=home, clock="movable" if _moved(home) else "system"), clock_of(home))

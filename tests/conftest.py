@@ -19,6 +19,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers import NotHere
 from tests.servers.kafka import Kafka
+from tests.servers.keycloak import Keycloak
 from tests.servers.postgres import Databases, Postgres
 
 REQUIRED = os.environ.get("DAOHU_REQUIRE_SERVERS") == "1"
@@ -115,6 +116,13 @@ def own_kafka() -> Iterator[Kafka]:
 def three_brokers() -> Iterator[Kafka]:
     """A cluster of this module's own, of which it may kill one broker at a time."""
     with _running(lambda folder: Kafka(folder, brokers=3)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def keycloak() -> Iterator[Keycloak]:
+    """An OpenID provider of this module's own, with no realm but its own."""
+    with _running(Keycloak) as server:
         yield server
 
 

@@ -10,7 +10,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from deploy import licences, sbom
 from tests.integration.composed import ROOT
-from tests.servers import NotHere
+from tests.servers import NotHere, keycloak
 from tests.servers.kafka import DEPLOY, require_known
 
 BILL = json.loads(sbom.SBOM.read_text())
@@ -84,3 +84,10 @@ def test_jars_that_are_not_the_known_ones_are_refused(tmp_path: Path):
         (tmp_path / name).write_bytes(b"somebody else's")
     with pytest.raises(NotHere, match="Kafka's jars are not those"):
         require_known(tmp_path)
+
+
+def test_a_keycloak_that_is_not_the_known_one_is_refused(tmp_path: Path):
+    archive = tmp_path / f"keycloak-quarkus-dist-{keycloak.version()}.tar.gz"
+    archive.write_bytes(b"somebody else's")
+    with pytest.raises(NotHere, match="is not the archive of"):
+        keycloak.require_known(archive)

@@ -1,4 +1,4 @@
-"""Real servers that the tests, the cluster, chaos and bench start for themselves: PostgreSQL and Apache Kafka."""
+"""Real servers that the tests, the cluster, chaos and bench start for themselves: PostgreSQL, Apache Kafka, Keycloak."""
 
 import os
 import random

@@ -3,7 +3,6 @@
 import asyncio
 import fcntl
 import hashlib
-import os
 import re
 import shutil
 import signal
@@ -17,13 +16,12 @@ from pathlib import Path
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from tests.servers import NotHere, free_port, send_signal, until
+from tests.servers import NotHere, free_port, maven, send_signal, until
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy" / "kafka"
 CACHE = ROOT / ".cache" / "kafka"
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qk"
-MIN_JAVA = 17
 
 START_S = 90.0
 """A killed broker checks its log first: 13 s on two cores."""
@@ -199,31 +197,15 @@ def version() -> str:
 
 def server_jars() -> Path:
     """The folder of the server's jars, fetched once through Maven. Raises NotHere."""
-    _need_java()
+    maven.need_java("Kafka", ", or set KAFKA_BOOTSTRAP_SERVERS")
     jars = CACHE / version()
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:  # several test runs may want them at once
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not jars.exists():
-            if shutil.which("mvn") is None:
-                raise NotHere("no Maven on this machine to fetch Kafka (apt-get install maven)")
             half = CACHE / f"{version()}.half"
             shutil.rmtree(half, ignore_errors=True)
-            line = [
-                "mvn",
-                "-q",
-                "-B",
-                "--strict-checksums",
-                "-f",
-                str(DEPLOY / "pom.xml"),
-                "dependency:copy-dependencies",
-            ]
-            fetched = subprocess.run(
-                [*line, f"-DoutputDirectory={half}", "-DincludeScope=runtime"],
-                capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False,
-            )  # fmt: skip
-            if fetched.returncode:
-                raise NotHere(f"Maven could not fetch Kafka {version()}: {fetched.stdout[-300:]}")
+            maven.fetch(DEPLOY / "pom.xml", half, f"Kafka {version()}")
             require_known(half)
             half.rename(jars)
     return jars
@@ -239,15 +221,6 @@ def require_known(folder: Path) -> None:
             f"{len(differing)} of Kafka's jars are not those of deploy/kafka/jars.sha256, {differing[0]} first: fetched anew they "
             "are still others? Then somebody changed them, or the pom did: look before you write the list anew"
         )
-
-
-def _need_java() -> None:
-    if shutil.which("java") is None:
-        raise NotHere("no Java on this machine (apt-get install default-jre-headless, or set KAFKA_BOOTSTRAP_SERVERS)")
-    said = subprocess.run(["java", "-version"], capture_output=True, text=True, check=True, env=os.environ).stderr
-    [major] = re.findall(r'version "(\d+)', said)[:1] or ["0"]
-    if int(major) < MIN_JAVA:
-        raise NotHere(f"Java {major} is too old for Kafka, {MIN_JAVA} is needed")
 
 
 def _pom() -> str:
