@@ -3,12 +3,15 @@
 import asyncio
 import contextlib
 import io
+import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import typer
@@ -27,6 +30,9 @@ from services.funds.proofs.notes import Checkpoint, Proof, Signer, open_checkpoi
 from services.funds.proofs.verify import verify_bundle
 from shared.roles import Role
 from shared.testing import OTHER_TOWN, TOWN, VILLAGE
+
+NOBODY = 65534
+"""A user's number that owns nothing."""
 
 
 async def files(log: Log, tmp_path: Path, seqs) -> tuple[Path, Path]:
@@ -296,6 +302,26 @@ async def test_an_untouched_database_checks_against_an_old_checkpoint_too(tmp_pa
         ]
         await it.seal()
         assert (await check(it, note, keys)).exit_code == 0
+
+
+async def test_a_database_where_nothing_can_be_written_is_checked(tmp_path):
+    """A disc, or another user's folder: SQLite wants to put a log beside a house's file, also to read it."""
+    async with log(tmp_path) as it:
+        await filled(it, 5)
+        note = (await it.get("/checkpoints/latest")).text
+    with TemporaryDirectory() as folder:
+        copy = Path(shutil.copy(tmp_path / "home" / "funds.db", folder))
+        copy.chmod(0o444)
+        Path(folder).chmod(0o555)
+        root = os.geteuid() == 0
+        if root:  # who may write everywhere
+            os.seteuid(NOBODY)
+        try:
+            report = await verify_database(str(copy), note, ())
+        finally:
+            if root:
+                os.seteuid(0)
+        assert (report.exit_code, report.problems, os.listdir(folder)) == (0, [], ["funds.db"])
 
 
 async def test_a_cut_tail_says_both_sizes(tmp_path, database_url):
