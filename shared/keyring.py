@@ -149,8 +149,9 @@ class RingFile:
     """
 
     def __init__(self, path: Path, environ: Mapping[str, str] = os.environ) -> None:
-        self.path, self._given = path, environ.get("DAOHU_KEYS")
-        self._master_given = environ.get("DAOHU_MASTER_KEY")
+        # A compose file passes what is not set as empty.
+        self.path, self._given = path, environ.get("DAOHU_KEYS") or None
+        self._master_given = environ.get("DAOHU_MASTER_KEY") or None
         self.master_path = Path(environ.get("DAOHU_MASTER_KEY_FILE") or path.with_name("master.key"))
 
     @property

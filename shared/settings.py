@@ -107,4 +107,4 @@ class Settings(BaseSettings):
     @property
     def key_files(self) -> tuple[str, ...]:
         """What must lie in `<home>/keys` before a process of a cluster may start."""
-        return ("issuer.pub",) if "DAOHU_KEYS" in environ else ("issuer.pub", "vault.json")
+        return ("issuer.pub",) if environ.get("DAOHU_KEYS") else ("issuer.pub", "vault.json")

@@ -125,6 +125,13 @@ class TestFollowing:
         running.refresh()
         assert running.seal("a", column="c", row="1").startswith("k2:")
 
+    def test_variables_that_are_empty_are_not_given(self, file: RingFile):
+        empty = RingFile(file.path, dict.fromkeys(("DAOHU_KEYS", "DAOHU_MASTER_KEY", "DAOHU_MASTER_KEY_FILE"), ""))
+        running = vault(empty, Clock())
+        file.follow("data", since=EPOCH)
+        running.refresh()
+        assert running.current_key == "k2"
+
     def test_a_value_of_a_key_that_it_has_not_seen_is_opened_at_once(self, file: RingFile):
         clock = Clock()
         running = vault(file, clock)
