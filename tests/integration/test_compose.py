@@ -46,6 +46,16 @@ def test_a_process_is_sealed(name: str) -> None:
     assert [mount.split(":")[0] for mount in what["tmpfs"]] == ["/tmp"]
 
 
+@pytest.mark.parametrize("name", sorted(RAW["services"]))
+def test_no_process_has_rights_it_needs_not_and_no_log_grows_without_end(name: str) -> None:
+    """PostgreSQL's first process gives its folder away and becomes another user: these rights, and no more."""
+    what = RAW["services"][name]
+    assert what["cap_drop"] == ["ALL"]
+    assert set(what.get("cap_add", [])) <= {"CHOWN", "DAC_OVERRIDE", "FOWNER", "SETGID", "SETUID"}
+    assert bool(what.get("cap_add")) == (name == "postgres")
+    assert {"max-size", "max-file"} <= set(what["logging"]["options"])
+
+
 def test_the_image_runs_as_a_user_without_a_name_and_a_right() -> None:
     users = re.findall(r"^USER (.*)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     assert users == ["10001:10001"]
