@@ -50,6 +50,15 @@ _QUERIES = {
     "where substr(division, 1, 6) = $1",
     "objections": "select id, notice_id, number, raised_by, {raised_on}, {raised_at}, finding, answered_by, {answered_on}, "
     "{answered_at} from objection order by notice_id, number",
+    "other books": "select book from ledger_book where book <> $1 order by book",
+    "projects": "select id, project_no, name, division, kind, description, unit, year, performance_target, {due_on}, created_by, "
+    "{created_at} from project where substr(division, 1, 6) = $1",
+    "tranches": "select id, tranche_no, project_id, created_by, {applied_on}, {created_at} from tranche "
+    "where substr(division, 1, 6) = $1",
+    "tranche": "select division, funds, project_no, basis, amount_fen, households, people, digest from tranche where tranche_no = $1",
+    "lines": "select l.line, l.household_no, l.division, l.head_name_masked, l.people, l.weight, l.amount_fen, l.shares "
+    "from tranche_line l join tranche t on t.id = l.tranche_id where t.tranche_no = $1 order by l.line",
+    "payees": "select distinct household_no, card_last4 from payee",
 }
 """Days (`…_on`) and instants (`…_at`) come as the text that entries hold."""
 
