@@ -10,7 +10,6 @@ from typing import IO, Annotated, Any
 
 import orjson
 from fastapi import Depends, FastAPI
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from pydantic import AwareDatetime, Field
 from starlette.types import Receive, Scope, Send
@@ -25,7 +24,9 @@ from shared.errors import NotFound, Refusal, Unavailable
 from shared.http import Gate, In
 from shared.limits import Limits
 from shared.local_bus import LocalBus
-from shared.problems import invalid, problem, refused
+from shared.observability import log
+from shared.problems import HANDLERS, describe, problem
+from shared.refusals import Refusals
 from shared.roles import Role
 from shared.service import Service
 from shared.settling import Standing, settle
@@ -83,11 +84,12 @@ class Embedded:
         self.house = FastAPI(
             lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
         )
+        self._document = b""
         self._house_routes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            name = scope["path"].split("/", 2)[1]
+            name = scope["path"][1:].partition("/")[0]
             if (app := self.apps.get(name)) is not None:
                 await app(scope, receive, send)
                 return
@@ -134,23 +136,29 @@ class Embedded:
                 await service.looks.take()
             return Response(metrics.text(), media_type=metrics.CONTENT_TYPE)
 
-        async def openapi() -> dict[str, Any]:
-            """All four APIs as one document."""
-            return combined(self.apps)
+        async def openapi() -> Response:
+            """All four APIs as one document, and the sign-in of programs."""
+            self._document = self._document or orjson.dumps(combined({**self.apps, "house": self.house}))
+            return Response(self._document, media_type="application/json")
 
         async def nothing(_: Any, __: Exception) -> Response:
             return problem(NotFound("There is nothing at this address. /openapi.json lists what there is."))
 
-        self.house.add_api_route("/livez", livez)
-        self.house.add_api_route("/readyz", readyz, response_model=None)
-        self.house.add_api_route("/metrics", show_metrics, response_model=None)
-        self.house.add_api_route("/openapi.json", openapi)
+        for path, answer in (
+            ("livez", livez),
+            ("readyz", readyz),
+            ("metrics", show_metrics),
+            ("openapi.json", openapi),
+        ):
+            self.house.add_api_route(f"/{path}", answer, response_model=None, include_in_schema=False)
         if settings.local_issuer:
-            tokens = TokenEndpoint(self.home, clock)
-            self.house.add_api_route("/auth/v1/token", tokens.answer, methods=["POST"], response_model=None)
+            TokenEndpoint(self.home, clock).add_to(self.house)
+        describe(self.house)
+        self.house.state.log = log("house")
+        self.house.state.refusals = Refusals("house", self.house.state.log)
+        for kind, refuse in HANDLERS.items():
+            self.house.add_exception_handler(kind, refuse)
         self.house.add_exception_handler(404, nothing)
-        self.house.add_exception_handler(Refusal, refused)
-        self.house.add_exception_handler(RequestValidationError, invalid)
         patient = settings.model_copy(
             update={"request_seconds": 3 * SETTLE_SECONDS}
         )  # the clock is moved, twice settled
@@ -158,7 +166,11 @@ class Embedded:
         if settings.clock == "movable":
             gate = Gate(frozenset({Role.COUNTY_ADMIN}))
             self.house.add_api_route(
-                "/demo/v1/clock", self._move_clock, methods=["POST"], dependencies=[Depends(gate.admit)]
+                "/demo/v1/clock",
+                self._move_clock,
+                methods=["POST"],
+                dependencies=[Depends(gate.admit)],
+                include_in_schema=False,
             )
             self.house.add_middleware(TokenMiddleware, verifier=verifier)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from services import token_endpoint
 from services.catalogue import NAMES
 from shared.app import PUBLIC
 from shared.http import Reach, Route
@@ -173,6 +174,7 @@ def as_markdown(table: Sequence[Act], packs: PolicyBook) -> str:
             parts += ["", *_of_pack(policy)]
     parts += ["", "## Without a token 无需登录", "", "| Address | Why |", "| --- | --- |"]
     parts += [f"| `/<service>{path}` | {reason} |" for path, reason in PUBLIC.items()]
+    parts += [f"| `{token_endpoint.PATH}` | {token_endpoint.REASON} |"]
     return "\n".join(parts) + "\n"
 
 

@@ -5,11 +5,12 @@ import base64
 import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote_plus
 
-import orjson
-from fastapi import Request
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from shared import accounts, keys
 from shared.clock import Clock
@@ -17,8 +18,10 @@ from shared.errors import Malformed, Refusal, TooMany, Unavailable
 from shared.keyfiles import KeyFileBroken, KeyFileExposed
 from shared.limits import Rate, address_of
 from shared.observability import log
-from shared.problems import problem
+from shared.problems import RESPONSES, problem
 
+PATH = "/auth/v1/token"
+REASON = "a service account signs in with its secret; in the embedded mode only"
 TOKEN_LIFE = timedelta(hours=1)
 """A program asks again before it ends."""
 TRIES_A_MINUTE = 30
@@ -27,6 +30,34 @@ AT_ONCE = 2
 """Secrets looked at at the same time."""
 MAX_FIELDS = 10
 FORM = "application/x-www-form-urlencoded"
+_TEXT = {"type": "string"}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "Id and secret stand here or in HTTP Basic, not in both.",
+        "content": {
+            FORM: {
+                "schema": {
+                    "type": "object",
+                    "required": ["grant_type"],
+                    "properties": {
+                        "grant_type": {"type": "string", "enum": ["client_credentials"]},
+                        "client_id": _TEXT,
+                        "client_secret": _TEXT,
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class TokenOut(BaseModel):
+    """What a sign-in is answered with (RFC 6749 5.1). `expires_in`: seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  the kind of token
+    expires_in: int
 
 
 class FormRefused(Malformed):
@@ -58,6 +89,17 @@ class TokenEndpoint:
         self._tries = Rate(TRIES_A_MINUTE / 60, TRIES_A_MINUTE)
         self._turn = asyncio.Semaphore(AT_ONCE)
 
+    def add_to(self, app: FastAPI) -> None:
+        app.add_api_route(
+            PATH,
+            self.answer,
+            methods=["POST"],
+            tags=["sign-in"],
+            response_model=None,
+            responses={200: {"model": TokenOut}, **RESPONSES},
+            openapi_extra=_BODY,
+        )
+
     async def answer(self, request: Request) -> Response:
         """A token for a service account (服务账号换取令牌)."""
         if wait := self._tries.take(address_of(request.scope), 1, time.monotonic()):
@@ -85,8 +127,8 @@ class TokenEndpoint:
             now=self._clock.now(),
         )
         log("sign-in").info("token_issued", account=name, roles=[str(role) for role in account.roles])
-        body = {"access_token": token, "token_type": "Bearer", "expires_in": int(TOKEN_LIFE.total_seconds())}
-        return Response(orjson.dumps(body), media_type="application/json", headers={"cache-control": "no-store"})
+        body = TokenOut(access_token=token, expires_in=int(TOKEN_LIFE.total_seconds()))
+        return Response(body.model_dump_json(), media_type="application/json", headers={"cache-control": "no-store"})
 
 
 async def _credentials(request: Request) -> tuple[str, str]:

@@ -65,12 +65,12 @@ def build(
         title=title,
         version="1",
         lifespan=lifespan,
-        openapi_url=f"{prefix}/openapi.json",
+        openapi_url=None,  # FastAPI's own would write the document anew for each who asks, and everybody may
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would be made of the Host header, which anybody writes
     )
-    app.state.service, app.state.finds = service, finds
+    app.state.service, app.state.finds, app.state.log = service, finds, service.log
     app.state.refusals = Refusals(service.name, service.log)
     for router in routers if service.serves else ():
         app.router.routes.extend(router.routes)  # `include_router` would match each request twice, and slowly
@@ -111,6 +111,11 @@ def _health(app: FastAPI, service: Service, prefix: str) -> None:
         await service.looks.take()
         return Response(metrics.text(service.name), media_type=metrics.CONTENT_TYPE)
 
+    async def document() -> Response:
+        """What this service takes and gives."""
+        return Response(orjson.dumps(app.openapi()), media_type="application/json")
+
+    app.add_api_route(f"{prefix}/openapi.json", document, include_in_schema=False)
     app.add_api_route(f"{prefix}/livez", livez, tags=["health"], response_model=None, responses=_HEALTH)
     app.add_api_route(f"{prefix}/metrics", show_metrics, include_in_schema=False)
     app.add_api_route(f"{prefix}/readyz", readyz, tags=["health"], response_model=None, responses=_HEALTH)

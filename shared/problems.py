@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
-from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, StorageFull, Unavailable
+from shared.errors import Conflict, FieldError, Malformed, NotFound, Refusal, StorageFull, TooSlow, Unavailable
 from shared.failures import place_of, storage_full
 from shared.observed import route_of
 from shared.refusals import Refusals
@@ -114,9 +115,14 @@ async def _http(_: Request, error: Exception) -> Response:
     return problem(refusal)
 
 
+async def _gone(request: Request, _: Exception) -> Response:
+    """A caller who went away in the middle of a body is no fault of ours; the answer is for the metrics."""
+    return _noted(request, TooSlow("The body did not come whole. Repeat with the same Idempotency-Key."))
+
+
 async def _database(request: Request, error: Exception) -> Response:
     refusal = _database_refusal(error)
-    request.app.state.service.log.error(
+    request.app.state.log.error(
         "database_failed", route=route_of(request.scope), error=type(error).__name__, code=refusal.code
     )
     return problem(refusal)
@@ -137,7 +143,7 @@ def _database_refusal(error: Exception) -> Refusal:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    request.app.state.service.log.error(
+    request.app.state.log.error(
         "request_failed", route=route_of(request.scope), error=type(error).__name__, where=place_of(error)
     )
     refusal = Refusal("A fault of ours; it is on record. Repeat with the same Idempotency-Key: nothing is done twice.")
@@ -149,6 +155,7 @@ HANDLERS: dict[type[Exception], Callable[[Request, Exception], Awaitable[Respons
     Refusal: refused,
     RequestValidationError: invalid,
     HTTPException: _http,
+    ClientDisconnect: _gone,
     DBAPIError: _database,
     PoolTimeout: _database,
     OSError: _database,  # refused, unreachable, a name that is not found, too late

@@ -113,6 +113,47 @@ async def test_no_answer_sends_a_caller_to_the_host_he_named(house):
         assert (answer.status_code, "location" in answer.headers) == (404, False)
 
 
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/auth/v1/token", 405),
+        ("POST", "/auth/v1/token", 400),
+        ("POST", "/demo/v1/clock", 401),
+        ("DELETE", "/metrics", 405),
+        ("TRACE", "/openapi.json", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "//registry/v1/divisions", 404),
+    ],
+)
+async def test_addresses_of_no_service_refuse_as_all_others_do(house, method, path, status):
+    answer = await house.http.request(method, path, content=b"[" * 5000)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert answer.json()["code"]
+    assert answer.json()["detail"]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_question_to_the_server_as_a_whole_is_no_fault(house):
+    """OPTIONS * has no path (RFC 9110 9.3.7)."""
+    answers: list[dict] = []
+    scope = {
+        "type": "http",
+        "method": "OPTIONS",
+        "path": "*",
+        "raw_path": b"*",
+        "headers": [],
+        "query_string": b"",
+        "state": {},
+    }
+
+    async def send(message):
+        answers.append(message)
+
+    await house.embedded(scope, None, send)
+    assert answers[0]["status"] == 404
+
+
 # The log
 
 

@@ -155,6 +155,24 @@ async def test_a_sender_who_stands_still_is_refused_and_a_slow_one_is_not(live):
     assert still.headers["retry-after"] == "1"
 
 
+async def test_a_caller_who_goes_away_in_the_middle_is_no_fault_of_ours(live):
+    token, answers, came = live.token(Role.TOWN_OFFICE), list[Message](), iter([b'{"text":'])
+
+    async def receive() -> Message:
+        piece = next(came, None)
+        return (
+            {"type": "http.disconnect"} if piece is None else {"type": "http.request", "body": piece, "more_body": True}
+        )
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    headers = [(b"authorization", f"Bearer {token}".encode()), (b"idempotency-key", b"k")]
+    scope = {"type": "http", "method": "POST", "path": PARCELS, "headers": headers, "query_string": b"", "state": {}}
+    await live.app(scope, receive, send)
+    assert answers[0]["status"] == 408
+
+
 async def test_a_caller_may_have_so_many_requests_in_hand(live):
     waits.clear()
     one = [asyncio.create_task(office(live, "one").get(PARCELS)) for _ in range(2)]

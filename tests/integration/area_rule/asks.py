@@ -9,6 +9,7 @@ from typing import Any
 
 from area_rule.house import as_csv
 from area_rule.town import LAST_MONTH, MONTH, WEEK, card
+from services import token_endpoint
 from services.assessment.directory.imports import DIRECTORY
 from services.funds.payees.imports import PAYEES
 from services.notify.contacts.imports import CONTACTS
@@ -27,7 +28,7 @@ HOUSE = {
     "GET /readyz": app.PUBLIC["/readyz"],
     "GET /metrics": app.PUBLIC["/metrics"],
     "GET /openapi.json": app.PUBLIC["/openapi.json"],
-    "POST /auth/v1/token": "a service account signs in with its secret; shows no row",
+    f"POST {token_endpoint.PATH}": token_endpoint.REASON,
     "POST /demo/v1/clock": "only where the clock is movable; asks for the county administrator and shows no row",
 }
 """The embedded house's own routes, with the reason why they are not among the checked ones."""
