@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.fuzz.runs import Sizes, run
+from tests.servers.postgres import Postgres
 
 
 def main() -> int:
@@ -16,10 +17,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**32), help="the same one makes the same inputs")
     given = parser.parse_args()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="daohu-fuzz-") as folder:
-        tally = run(Path(folder), Sizes.for_about(given.inputs), given.seed)
-    print(f"seed {given.seed}, {time.monotonic() - started:.0f} s, memory {tally.memory}")
-    print("\n".join(tally.lines()))
+    with (
+        tempfile.TemporaryDirectory(prefix="daohu-fuzz-") as folder,
+        tempfile.TemporaryDirectory(prefix="daohu-fuzz-pg-") as beside,
+    ):
+        postgres = Postgres(Path(beside))
+        try:
+            tally = run(Path(folder), Sizes.for_about(given.inputs), given.seed, postgres)
+        finally:
+            postgres.stop()
+    print(f"seed {given.seed}, {time.monotonic() - started:.0f} s")
+    print("\n".join([*tally.lines(), *tally.memory]))
     print("\n".join(tally.failures) or "nothing was wrong: no 5xx, nothing of the other town, memory bounded")
     enough = tally.inputs.total() >= given.inputs
     if not enough and not tally.failures:

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
@@ -18,13 +18,21 @@ from area_rule.house import START, House
 from area_rule.town import Seeding, Town
 
 from demo.server import Server
-from services.catalogue import part
+from services.catalogue import NAMES, part
+from shared import accounts
+from shared.roles import Role
 from shared.testing import OTHER_TOWN, TOWN
 from tests.fuzz.judge import Input
+from tests.servers.postgres import Databases
 
 PATIENCE_S = 60.0
-FREELY = {"DAOHU_CALLER_REQUESTS_PER_SECOND": "1000000", "DAOHU_CALLER_BURST": "1000000"}
-"""All attacks come from one caller; how often he may ask is tested in tests/shared/test_limits.py."""
+FREELY = {
+    "DAOHU_CALLER_REQUESTS_PER_SECOND": "1000000",
+    "DAOHU_CALLER_BURST": "1000000",
+    "DAOHU_TRUSTED_PROXIES": "127.0.0.1",
+}
+"""All attacks come from one caller, each as if from an address of its own; how often one may ask is tested in
+tests/shared/test_limits.py."""
 
 
 class Target:
@@ -32,6 +40,9 @@ class Target:
 
     def __init__(self, server: Server, mine: Town, theirs: Town, openapi: dict[str, Any], token: str) -> None:
         self.server, self.mine, self.theirs, self.openapi, self.token = server, mine, theirs, openapi, token
+        path = server.home / "keys" / accounts.FILE
+        secret = accounts.add(path, "program", [Role.BACKEND], [mine.code], now=START)
+        self.account = {"client_id": "program", "client_secret": secret}
         # httpx refuses to send half of what is to be sent here
         self._http = HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE_S)
         self._numbers = itertools.count()
@@ -44,10 +55,12 @@ class Target:
 
     def send(self, given: Input) -> httpx.Response:
         """Sends it as the caller, with a fresh key for a POST and a version for a change."""
+        number = next(self._numbers)
         headers = {
             "authorization": f"Bearer {self.token}",
-            "idempotency-key": f"fuzz-{next(self._numbers)}",
+            "idempotency-key": f"fuzz-{number}",
             "if-match": '"1"',
+            "x-forwarded-for": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
             **given.headers,
         }
         try:
@@ -96,9 +109,21 @@ class Target:
 
 
 @contextmanager
-def attacked(folder: Path) -> Iterator[Target]:
-    """Starts the house on an empty folder and fills it; stops it at the end."""
-    server = Server(folder / "home", START, env=FREELY)
+def taken(postgres: Databases) -> Iterator[dict[str, str]]:
+    """A database for each service: its name and the URL."""
+    databases = {name: postgres.take() for name in NAMES}
+    try:
+        yield {name: postgres.url(database) for name, database in databases.items()}
+    finally:
+        for database in databases.values():
+            postgres.give_back(database)
+
+
+@contextmanager
+def attacked(folder: Path, urls: Mapping[str, str]) -> Iterator[Target]:
+    """Starts the house on an empty folder and fills it; stops it at the end. `urls`: of services that are not on SQLite."""
+    databases = {f"DAOHU_{name.upper()}_DATABASE_URL": url for name, url in urls.items()}
+    server = Server(folder / "home", START, env=FREELY | databases)
     server.start()
     try:
         with asyncio.Runner() as runner:

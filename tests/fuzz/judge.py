@@ -60,7 +60,7 @@ class Tally:
     inputs: Counter[str] = field(default_factory=Counter)
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    memory: str = ""
+    memory: list[str] = field(default_factory=list)
 
     @property
     def enough(self) -> bool:
@@ -72,17 +72,18 @@ class Tally:
         self.failures += other.failures
 
     def lines(self) -> list[str]:
-        kinds = [f"{kind:<28}{count:>9,}" for kind, count in sorted(self.inputs.items())]
+        kinds = [f"{kind:<42}{count:>9,}" for kind, count in sorted(self.inputs.items())]
         statuses = " · ".join(f"{status}: {count:,}" for status, count in sorted(self.answers.items()))
         # a file read in process is answered by the code of its refusal
-        return [*kinds, f"{'inputs in all':<28}{self.inputs.total():>9,}", f"answers  {statuses}"]
+        return [*kinds, f"{'inputs in all':<42}{self.inputs.total():>9,}", f"answers  {statuses}"]
 
 
 class Judge:
     """Holds answers against the rules and writes down what breaks one. `theirs` is the town of which nothing may be seen."""
 
-    def __init__(self, tally: Tally, mine: Town, theirs: Town) -> None:
-        self.tally, self.canaries = tally, canaries(mine, theirs)
+    def __init__(self, tally: Tally, mine: Town, theirs: Town, where: str) -> None:
+        """`where`: the database on which the house under attack runs."""
+        self.tally, self.canaries, self.where = tally, canaries(mine, theirs), where
         self._named: set[str] = set()
         """Canaries that the caller has sent: the record of looks tells him what he asked for."""
         self._written: set[str] = set()
@@ -90,11 +91,11 @@ class Judge:
 
     def see(self, kind: str, sent: Input, answer: httpx.Response, *, wrong: Sequence[str] = ()) -> None:
         """One answer; `wrong`: what others found wrong with it."""
-        self.tally.inputs[kind] += 1
+        self.tally.inputs[f"{kind} · {self.where}"] += 1
         self.tally.answers[str(answer.status_code)] += 1
         for why in [*wrong, *self._wrong(sent, answer)]:
             path = sent.keep(kind, why)
-            self.tally.failures.append(f"{kind}: {sent.method} {sent.path[:200]}: {why} ({path.name})")
+            self.tally.failures.append(f"{kind} · {self.where}: {sent.method} {sent.path[:200]}: {why} ({path.name})")
 
     def _wrong(self, sent: Input, answer: httpx.Response) -> list[str]:
         if answer.status_code >= 500:

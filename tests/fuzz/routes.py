@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from services.token_endpoint import FORM
 from tests.fuzz.house import Target
 from tests.fuzz.judge import Input, Judge
 
@@ -91,7 +92,11 @@ def _input(case: Any, target: Target, rng: random.Random) -> Input:
         for name, value in (case.headers or {}).items()
         if name.lower() != "authorization" and str(value).isprintable() and str(value).isascii()
     }
-    body, kind = _body(case, known)
+    if case.media_type == FORM:
+        body, kind = _form(case.body, target.account, rng), FORM
+        headers["authorization"] = ""  # id and secret stand in the form
+    else:
+        body, kind = _body(case, known)
     if kind:
         headers["content-type"] = kind
     return Input(case.method.upper(), path, headers, body)
@@ -104,6 +109,14 @@ def _body(case: Any, known: Any) -> tuple[bytes, str]:
     if isinstance(body, bytes):
         return body, "application/octet-stream"
     return orjson.dumps(_replaced(body, known), option=orjson.OPT_NON_STR_KEYS, default=str), "application/json"
+
+
+def _form(body: Any, account: dict[str, str], rng: random.Random) -> bytes:
+    """A form of what was made; often the id or the secret is the one of an account that is there."""
+    if not isinstance(body, dict):
+        return str(body).encode("utf-8", "replace")
+    filled = {**body, **{name: value for name, value in account.items() if rng.random() < _KNOWN}}
+    return urlencode(filled, doseq=True, errors="replace").encode()
 
 
 def _replaced(value: Any, known: Any) -> Any:

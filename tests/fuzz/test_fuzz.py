@@ -10,12 +10,12 @@ from tests.fuzz.judge import Input, Judge, Tally
 from tests.fuzz.runs import Sizes, run
 
 SEED = 20161101
-SIZES = Sizes(each=1, crossed=700, replies=600, sent_files=50, files=8_500)
+SIZES = Sizes(each=1, crossed=350, cursors=100, doors=50, replies=300, sent_files=35, files=8_500)
 
 
-def test_ten_thousand_hostile_inputs_do_no_harm(tmp_path, say):
-    tally = run(tmp_path, SIZES, SEED)
-    say("\n".join(tally.lines()) + f"\nmemory   {tally.memory}")
+def test_ten_thousand_hostile_inputs_do_no_harm(tmp_path, say, postgres):
+    tally = run(tmp_path, SIZES, SEED, postgres)
+    say("\n".join([*tally.lines(), *tally.memory]))
     assert tally.failures == []
     assert tally.inputs.total() >= 10_000
     assert {"200", "201", "409", "422", "413", "wrong rows"} <= set(tally.answers)
@@ -28,7 +28,7 @@ def test_ten_thousand_hostile_inputs_do_no_harm(tmp_path, say):
 def judge(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.fuzz.judge.FOUND", tmp_path)
     monkeypatch.setattr("tests.fuzz.judge.canaries", lambda mine, theirs: ["青石"])
-    return Judge(Tally(), None, None)
+    return Judge(Tally(), None, None, "SQLite")
 
 
 PROBLEM = {"status": 409, "code": "refused", "detail": "Do it later."}
