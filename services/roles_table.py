@@ -243,10 +243,9 @@ class Row:
 
 def read(markdown: str) -> list[Row]:
     """The rows of docs/roles.md. Raises ValueError for a role or a reach that does not exist."""
-    cells = [
-        [cell.strip() for cell in line.strip("| ").split(" | ")] for line in markdown.splitlines() if "/v1/" in line
-    ]
-    return [_row(who, reach, address.strip("`")) for *_, who, reach, address in cells if address.endswith("`")]
+    lines = [line for line in markdown.splitlines() if "/v1/" in line and line.endswith("` |")]
+    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
+    return [_row(who, reach, address.strip("`")) for *_, who, reach, address in cells]
 
 
 def _row(who: str, reach: str, address: str) -> Row:
