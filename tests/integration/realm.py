@@ -30,6 +30,7 @@ class Realm:
         keycloak.admin("POST", "", described)
         self.issuer = f"{keycloak.url}/realms/{self.name}"
         self._passwords: dict[str, str] = {}
+        self._secrets: dict[str, str] = {}
 
     def person(self, username: str, *roles: Role, division: str) -> str:
         """A user with a password, as an administrator enters one; answers his id."""
@@ -65,8 +66,11 @@ class Realm:
 
     def program_token(self, client: str = PROGRAM) -> str:
         """Client credentials (RFC 6749 4.4)."""
-        secret = self._admin("GET", f"/clients/{self._id_of(client)}/client-secret").json()["value"]
-        said = self.keycloak.token(self.name, grant_type="client_credentials", client_id=client, client_secret=secret)
+        if client not in self._secrets:
+            self._secrets[client] = self._admin("GET", f"/clients/{self._id_of(client)}/client-secret").json()["value"]
+        said = self.keycloak.token(
+            self.name, grant_type="client_credentials", client_id=client, client_secret=self._secrets[client]
+        )
         return str(said.json()["access_token"])
 
     def sign_in(self, username: str) -> Tokens:

@@ -156,6 +156,18 @@ MORE = (
         "tests/shared/test_outbox.py::test_the_feed_of_another_area_or_topic_is_empty[sqlite]",
     ),
     Mutant(
+        "token client",
+        "shared/oidc.py",
+        (("if config.only_clients is not None and client not in config.only_clients:", "if False:"),),
+        "tests/shared/test_oidc.py::TestDescription::test_a_token_that_a_provider_gave_to_another_program_does_not_count[named0-token_beyond_issuer]",
+    ),
+    Mutant(
+        "names of others",
+        "shared/oidc.py",
+        (("if on_record.casefold().startswith(self._not_its):", "if False:"),),
+        "tests/shared/test_oidc.py::TestDescription::test_no_provider_speaks_under_the_names_of_another_or_of_accounts[city/li-token_subject-sub]",
+    ),
+    Mutant(
         "token expiry",
         "shared/auth.py",
         (
