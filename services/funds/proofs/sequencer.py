@@ -58,15 +58,14 @@ async def seal(service: Service) -> None:
 
 
 async def _hand_over(service: Service, signers: Sequence[Signer]) -> None:
+    """Where its keys are read-only (docker compose) the old one goes on signing too, until `daohu keys retire`."""
     async with service.database.read() as tx:
         if not await is_handed_over(tx, signers[0]):
             return
     try:
         if logkeys.hand_over(service.settings.home, signers):
             service.log.info("log_key_handed_over")
-    except (
-        OSError
-    ) as error:  # its keys are read-only here, as with docker compose; `daohu keys retire` forgets it elsewhere
+    except OSError as error:
         service.log.warning("log_key_not_forgotten", error=type(error).__name__)
 
 
