@@ -67,6 +67,7 @@ class FormRefused(Malformed):
 
     def __init__(self, detail: str, error: str = "invalid_request") -> None:
         super().__init__(detail, error=error)
+        self.code = error
 
 
 class ClientUnknown(Refusal):

@@ -12,7 +12,7 @@ from services.backup.take import LAST, PUBLIC
 from services.doctor.findings import Finding, State
 from services.doctor.patient import Patient
 from services.embedded import RESTORING
-from shared import keys, migrate, tables
+from shared import keys, migrate, revocation, tables
 from shared.db import Database
 from shared.dead_letters import DEAD, PARKED
 from shared.events.base import REGISTRY
@@ -89,7 +89,8 @@ async def key_files(patient: Patient) -> AsyncIterator[Finding]:
     files = [
         path for path in sorted(folder.glob("*")) if path.is_file()
     ]  # /dev/null lies over a key that is not for this process
-    exposed = [path.name for path in files if path.suffix not in PUBLIC and path.stat().st_mode & 0o077]
+    secret = [path for path in files if path.suffix not in PUBLIC and path.name != revocation.FILE]
+    exposed = [path.name for path in secret if path.stat().st_mode & 0o077]
     if exposed:
         yield Finding(
             "keys", "", FAIL, f"others may read {', '.join(exposed)}",

@@ -22,7 +22,7 @@ from services.doctor.findings import Finding, State
 from services.funds.ledger import store as ledger
 from services.funds.proofs import store as log
 from services.funds.proofs.notes import Checkpoint, Signer
-from shared import keyfiles, tables
+from shared import keyfiles, revocation, tables
 from shared.bus import Message
 from shared.clock import MovableClock
 from shared.db import Database
@@ -144,6 +144,11 @@ async def test_a_key_that_is_missing(home: Path) -> None:
 async def test_a_key_that_others_may_read(home: Path) -> None:
     (home / "keys" / "issuer.pem").chmod(0o640)
     assert await faults(home) == [("keys", "", State.FAIL)]
+
+
+async def test_a_list_of_revoked_tokens_is_no_secret(home: Path) -> None:
+    revocation.revoke_subject(home / "keys" / revocation.FILE, "li", now=NOW)
+    assert await faults(home) == []
 
 
 async def test_a_key_that_is_kept_from_this_process_is_no_fault(home: Path) -> None:

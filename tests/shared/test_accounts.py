@@ -165,7 +165,7 @@ class TestEndpoint:
     )
     async def test_what_is_no_request_for_a_token_is_refused_in_oauths_words(self, http, form, headers, error):
         answer = await ask(http, form, headers)
-        assert (answer.status_code, answer.json().get("error")) == (400, error)
+        assert (answer.status_code, answer.json()["error"], answer.json()["code"]) == (400, error, error)
 
     async def test_who_guesses_is_stopped_and_told_how_long_to_wait(self, http, secret):
         guess = GRANT | {"client_id": "backend", "client_secret": "guess"}
