@@ -40,7 +40,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import Table
 
-from shared import faults, sqlite_inline
+from shared import faults, keyfiles, sqlite_inline
 from shared.lookups import Lookups, PostgresLookups, SqliteLookups
 from shared.scope import Area
 
@@ -332,6 +332,10 @@ def _postgres_engine(url: str, pool_size: int, connect: dict[str, Any], **given:
 
 def _sqlite_engine(url: str, *, pool_size: int, begin: str, pragmas: tuple[str, ...] = ()) -> AsyncEngine:
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, **PRIVATE, **JSON_CODEC)
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _own(_: Any, __: Any, arguments: Sequence[Any], ___: Any) -> None:
+        keyfiles.own(arguments[0])
 
     @event.listens_for(engine.sync_engine, "connect")
     def _prepare(connection: Any, _: Any) -> None:

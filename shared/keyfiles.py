@@ -6,7 +6,7 @@ Beside a private key may lie its public half, for processes that have no busines
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 SECRET, PUBLIC = 0o600, 0o644
@@ -44,6 +44,16 @@ def secret(path: Path, make: Callable[[], bytes]) -> bytes:
         fresh.unlink()
     _settle(path.parent)
     return _read(path)
+
+
+def own(path: str) -> None:
+    """Before SQLite makes a database it is made here, empty, as its owner's alone: `-wal` and `-shm` become what it is.
+
+    One that is there is left as it is; to open and close it would take the locks away that this process has on it.
+    """
+    if path != ":memory:" and not os.path.exists(path):
+        with suppress(OSError):  # SQLite says what is wrong
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, SECRET))
 
 
 def public(path: Path, content: bytes) -> None:

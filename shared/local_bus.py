@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shared import keyfiles
 from shared.bus import (
     DEFAULT_PARTITIONS,
     MAX_MESSAGE_BYTES,
@@ -61,8 +62,9 @@ class LocalBus:
         self.ends: dict[TopicPartition, int] = {}
 
     async def start(self) -> None:
+        keyfiles.own(str(self._path))
         self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", "secure_delete=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
         self._connection.executescript(_TABLES)
         self._look()

@@ -6,12 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from services import prepare
 from services.funds.proofs import logkeys
 from shared import issuer, keyfiles
 from shared.clock import SystemClock
+from shared.db import Database
 from shared.keyring import RingFile
+from shared.local_bus import LocalBus
 
 
 @pytest.fixture
@@ -95,3 +98,23 @@ def test_a_private_key_written_anew_may_be_shorter(tmp_path: Path) -> None:
     keyfiles.secret(path, lambda: b"one\ntwo\n")
     keyfiles.rewrite(path, b"six\n")
     assert path.read_bytes() == b"six\n"
+
+
+async def test_the_files_of_a_house_are_their_owners_alone_whatever_the_umask_says(tmp_path: Path) -> None:
+    """Names, health and incomes stand in them in the open."""
+    before = os.umask(0o000)
+    try:
+        database, bus = (
+            Database(f"sqlite:///{tmp_path / 'registry.db'}", service="registry"),
+            LocalBus(tmp_path / "bus.db"),
+        )
+        await bus.start()
+        async with database.write() as tx:
+            await tx.execute(text("create table t (a)"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        await bus.stop()
+        await database.close()
+    finally:
+        os.umask(before)
+    assert {"registry.db", "registry.db-wal", "bus.db"} <= set(modes)
+    assert set(modes.values()) == {0o600}
