@@ -261,6 +261,15 @@ def test_who_objected_does_not_answer():
     assert refusal(case, ObjectionReply(1, Finding.DISMISSED), CLERK).code == "same_person"
 
 
+def test_who_applied_does_not_answer():
+    case = do(Case(PROCEDURE, VILLAGE), passed("proposal"), CLERK)
+    case = do(case, passed("meeting", attendance=ENOUGH), OTHER_CLERK)
+    case = do(case, passed("check", replies=MET), TOWN_OFFICE)
+    case = do(do(case, Notice("publicity"), CLERK), Objection(1), APPLICANT)
+    assert refusal(case, ObjectionReply(1, Finding.DISMISSED), CLERK).code == "same_person"
+    assert do(case, ObjectionReply(1, Finding.DISMISSED), OTHER_CLERK).open_objections == 0
+
+
 def test_an_answered_objection_lets_the_case_go_on():
     case = do(do(at("publicity"), Notice("publicity"), CLERK), Objection(1), APPLICANT)
     case = do(case, ObjectionReply(1, Finding.DISMISSED), CLERK)
@@ -324,6 +333,7 @@ class Oracle:
     row: int = 0
     closed: bool = False
     judges: set[str] = field(default_factory=set)
+    applicant: str = ""
     posted: date | None = None
     objections: dict[int, list[object]] = field(default_factory=dict)
 
@@ -350,7 +360,9 @@ class Oracle:
             if act.ref not in self.objections:
                 return "objection_unknown"
             by, finding = self.objections[act.ref]
-            return "objection_answered" if finding else "same_person" if by == caller.subject else None
+            return (
+                "objection_answered" if finding else "same_person" if caller.subject in (by, self.applicant) else None
+            )
         return self._decision(act, caller, today, known)
 
     def _decision(self, act: Decision, caller: Caller, today: date, known: Circumstances) -> str | None:
@@ -394,6 +406,7 @@ class Oracle:
         else:
             if isinstance(what, str):
                 self.judges.add(caller.subject)
+            self.applicant = self.applicant or caller.subject
             self.closed = act.verdict is Verdict.REJECT or self.row == 5
             if not self.closed:
                 self.row, self.posted, self.objections = self.row + 1, None, {}

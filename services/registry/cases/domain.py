@@ -225,6 +225,7 @@ class Case:
     posted_on: date | None = None
     objections: tuple[Raised, ...] = ()
     judges: frozenset[str] = field(default_factory=frozenset)
+    applied_by: str = ""
     decided_on: date | None = None
 
     @property
@@ -304,6 +305,8 @@ def advance(case: Case, done: Done) -> Case:
             case = replace(case, judges=case.judges | {done.by} if step.kind in ONE_EACH else case.judges)
             if verdict is Verdict.REJECT:
                 return replace(case, state=CaseState.REJECTED)
+            if step.kind is StepKind.SUBMIT:
+                case = replace(case, applied_by=done.by)
             if step.kind is StepKind.DECIDE:
                 case = replace(case, decided_on=done.on)
             if case.at + 1 == len(case.procedure.steps):
@@ -372,8 +375,8 @@ def _permit_reply(case: Case, reply: ObjectionReply, caller: Caller) -> None:
         raise ObjectionUnknown("This step has no such objection.")
     if raised.finding is not None:
         raise ObjectionAnswered("This objection has its answer already.", finding=raised.finding)
-    if same_side(caller.subject, [raised.by]):
-        raise SamePerson("Who objected does not answer. Let another person of this step do it.")
+    if same_side(caller.subject, [raised.by, case.applied_by]):
+        raise SamePerson("Who objected or applied does not answer. Let another person of this step do it.")
 
 
 def _require_quorum(attendance: Attendance | None, quorum: Fraction) -> None:
