@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 DAOHU = Path(sys.executable).with_name("daohu")
 DIVISIONS = ROOT / "data" / "divisions" / "divisions-610926-pingli.csv"
 COUNTY, TOWN, OTHER_TOWN, ELSEWHERE = "610926000000", "610926100000", "610926101000", "610927000000"
-NOTICED_S, COMMAND_S = 2.0, 60
+NOTICED_S, COMMAND_S = 5.0, 120
 BEFORE, AFTER = 10, 30
 """Requests in a row before and after the realm's key is another."""
 
