@@ -159,7 +159,7 @@ def _refusals() -> Iterator[None]:
                 if isinstance(error, OSError) and error.filename is not None:
                     raise fail(f"{error.filename}: {error.strerror}.") from None
                 if isinstance(error, sqlite3.Error):
-                    raise fail(f"A database cannot be read ({error}). 数据库无法读取。") from None
+                    raise fail(f"A database cannot be read or copied ({error}). 数据库无法读写。") from None
                 raise
     except (
         ArchiveRefused, BackupRefused, ClientMissing, KeyFileExposed, NoMoment, NotEmpty, RestoreFailed, RestoreRefused,
