@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from proofs_log import BOOK, Log, filled, log
 
 from services.funds.ledger.domain import AccountKey, Posting
@@ -136,6 +137,21 @@ async def test_where_keys_are_read_only_sealing_goes_on_and_the_old_key_is_forgo
         assert len(logkeys.signers(home)) == 1
         await it.post("alone")
         await it.seal()
+        await all_right(it, tmp_path)
+
+
+async def test_with_a_key_that_nobody_can_check_nothing_is_signed(tmp_path):
+    """The key file was lost while the house ran, and a new one made; the public keys are those of before."""
+    async with log(tmp_path) as it:
+        await filled(it, 3)
+        (home_of(it) / "keys" / "funds-log.key").unlink()
+        await it.post("not signed yet")
+        with pytest.raises(keyfiles.KeyFileBroken, match="daohu keys rotate log --at-once"):
+            await it.seal()
+        await all_right(it, tmp_path)
+        logkeys.rotate_log_key(home_of(it), at_once=True)
+        await it.seal()
+        assert (await it.get("/checkpoints/latest")).text.splitlines()[1] == "4"
         await all_right(it, tmp_path)
 
 

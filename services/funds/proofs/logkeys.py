@@ -23,9 +23,19 @@ def make(home: Path) -> None:
 
 
 def signers(home: Path) -> list[Signer]:
-    """The private keys that sign now, the newest first. Made on first use."""
+    """The private keys that sign now, the newest first. Made on first use.
+
+    Raises KeyFileBroken when the public key of one is not given out: nothing is signed that nobody can check.
+    """
     make(home)
-    return _signers(_files(home)[0].read_bytes())
+    private, public = _files(home)
+    found = _signers(private.read_bytes())
+    known = publics(home)  # read second, as it is written first
+    if not found or any(signer.public not in known for signer in found):
+        raise keyfiles.KeyFileBroken(
+            f"{private} holds a key that {public} does not list. Put their copies back; if there are none: daohu keys rotate log --at-once"
+        )
+    return found
 
 
 def publics(home: Path) -> list[bytes]:
