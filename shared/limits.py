@@ -35,7 +35,7 @@ def _counted(settings: Settings, refusal: Refusal) -> Response:
 
 def is_import(path: str) -> bool:
     """Whether the path is one of `/<service>/v1/imports/…`."""
-    return path.split("/", 4)[3:4] == ["imports"]
+    return "/imports" in path and path.split("/", 4)[3:4] == ["imports"]
 
 
 class Limits:

@@ -14,7 +14,7 @@ from scraped import shown
 from starlette.types import Receive, Scope, Send
 
 from services.connections import MAX_PIPELINED, SAID_EVERY_S, Connections
-from services.serving import config, listen
+from services.serving import config, files_for, listen
 from shared.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -251,6 +251,21 @@ async def test_only_a_trusted_proxy_says_who_calls(trusted, seen):
     headers = [(b"x-forwarded-for", b"1.2.3.4")]
     await made.loaded_app({"type": "http", "client": ("10.9.9.9", 1), "scheme": "http", "headers": headers}, None, None)
     assert clients == [seen]
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "then"),
+    [
+        (1024, 524_288, (2512, 2000)),
+        (20_000, 20_000, (20_000, 2000)),
+        (1024, -1, (2512, 2000)),
+        (-1, -1, (-1, 2000)),
+        (1024, 1024, (1024, 512)),
+        (256, 256, (256, 128)),
+    ],
+)
+async def test_connections_leave_files_for_the_work_behind_them(soft, hard, then):
+    assert files_for(2000, soft, hard) == then
 
 
 # Who is refused here is counted, and written down without filling the log
