@@ -9,6 +9,7 @@ import json
 import socket
 import sys
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,22 @@ app.command()(replay)
 app.command()(backup)
 app.command()(restore)
 app.command()(doctor)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        out.print(f"daohu {version('daohu')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def _of_all(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="which release this is (版本)")
+    ] = False,
+) -> None:
+    """What holds for every command."""
+
 
 SHOWN = 400
 """Characters of a policy's value in a table; --json shows all."""

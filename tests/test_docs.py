@@ -23,7 +23,7 @@ FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"(?:^\|.*\n?)+", re.MULTILINE)
 BAR = re.compile(r"(?<!\\)\|")
 CODE = re.compile(r"`([^`\n]+)`")
-COMMAND = re.compile(r"(?:^|[\s/(\"])(?:daohu|migrate|worker>) ((?:[a-z-]+ ?)+[^|;&#`()\n]*)")
+COMMAND = re.compile(r"(?:^|[\s/(\"])(?:daohu|migrate|worker>) ((?:--)?(?:[a-z]+[a-z-]* ?)+[^|;&#`()\n]*)")
 
 COMMANDS = typer.main.get_command(app)
 VARIABLE = re.compile(r"DAOHU_[A-Z_]+[A-Z]")
@@ -37,7 +37,7 @@ SETTINGS = frozenset(
     for path in [*CODE_OF_OURS, ROOT / "docker-compose.yml"]
     for name in VARIABLE.findall(path.read_text(encoding="utf-8"))
 )
-TARGETS = frozenset(re.findall(r"^([a-z]+):", ROOT.joinpath("Makefile").read_text(), re.MULTILINE))
+TARGETS = frozenset(re.findall(r"^([a-z-]+):", ROOT.joinpath("Makefile").read_text(), re.MULTILINE))
 
 
 def _anchors(page: Path) -> frozenset[str]:
@@ -79,7 +79,7 @@ def _said(page: Path) -> str:
 def _wrong(words: list[str]) -> str:
     """What is wrong with the words of a command: nothing, or the word that nobody knows."""
     command = COMMANDS
-    while words and isinstance(command, TyperGroup):
+    while words and isinstance(command, TyperGroup) and not words[0].startswith("--"):
         choices = words.pop(0).split("|")
         if any(choice not in command.commands for choice in choices):
             return f"no command {choices}"
@@ -97,7 +97,7 @@ def test_every_command_and_option_exists(page: Path) -> None:
         words = [
             word for word in shlex.split(found.replace("…", " ").replace("'", " "), posix=False) if word not in "[]"
         ]
-        if words and words[0].split("|")[0].isalpha() and (what := _wrong(list(words))):
+        if words and words[0].split("|")[0].strip("-").isalpha() and (what := _wrong(list(words))):
             wrong.append(f"daohu {found}: {what}")
     assert wrong == []
 
@@ -106,9 +106,9 @@ def test_every_command_and_option_exists(page: Path) -> None:
 def test_every_setting_and_target_exists(page: Path) -> None:
     said = _said(page)
     settings = set(VARIABLE.findall(said)) - SETTINGS
-    targets = set(re.findall(r"(?:^|\s)make ([a-z]+)", said)) - TARGETS
+    targets = set(re.findall(r"(?:^|\s)make ([a-z-]+)", said)) - TARGETS
     assert (settings, targets) == (set(), set())
 
 
 def test_every_target_of_make_says_what_it_does() -> None:
-    assert re.findall(r"^([a-z]+):(?!.*## .)", ROOT.joinpath("Makefile").read_text(), re.MULTILINE) == []
+    assert re.findall(r"^([a-z-]+):(?!.*## .)", ROOT.joinpath("Makefile").read_text(), re.MULTILINE) == []

@@ -36,6 +36,8 @@ def backup(
     """
     from services.backup import archive, take
 
+    if not home.is_dir():
+        raise fail(f"There is no home at {home}. Give --home or DAOHU_HOME. 没有该目录。")
     path = key or home / "keys" / "backup.key"
     with _refusals():
         fresh = not path.exists()

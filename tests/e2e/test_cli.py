@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,17 @@ def test_each_command_explains_itself(command):
     assert answer.returncode == 0
     assert "Usage" in answer.stdout
     assert any("一" <= character <= "鿿" for character in answer.stdout) or command == "dump"
+
+
+def test_it_says_which_release_it_is():
+    answer = daohu("--version")
+    assert (answer.returncode, answer.stdout) == (0, f"daohu {version('daohu')}\n")
+
+
+def test_a_backup_of_no_home_makes_none(tmp_path):
+    answer = daohu("backup", str(tmp_path), "--home", str(tmp_path / "typo"))
+    assert (answer.returncode, (tmp_path / "typo").exists()) == (1, False)
+    assert "There is no home at" in answer.stderr
 
 
 def test_a_token_is_all_that_goes_to_standard_output(tmp_path):
