@@ -18,8 +18,8 @@ from tests.servers import free_port, until
 
 BOOK = COUNTY[:6]
 EVERY_S = 1
-PATIENCE_S = 40.0
-END_S = 10.0
+PATIENCE_S = 90.0
+END_S = 30.0
 
 
 @dataclass

@@ -53,7 +53,16 @@ async def test_a_signature_that_was_not_taken_is_brought_again(tmp_path):
         assert witness.to_hand_in(BOOK) is None
 
 
-@pytest.mark.parametrize("body", [b"[]", b'{"hashes": [null]}', b'{"hashes": 7}', b"<html>please sign in</html>"])
+ODD = {
+    "a list": b"[]",
+    "no hash": b'{"hashes": [null]}',
+    "a number": b'{"hashes": 7}',
+    "a page": b"<html>please sign in</html>",
+    "without end": b'{"hashes": []}'.ljust(2 << 20),
+}
+
+
+@pytest.mark.parametrize("body", ODD.values(), ids=ODD.keys())
 async def test_whatever_stands_in_for_the_log_the_witness_goes_on(tmp_path, capsys, body):
     async with log(tmp_path) as it:
         await filled(it, 3)

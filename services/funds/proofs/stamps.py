@@ -12,6 +12,8 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from services.funds.proofs.answers import ask
+
 MAX_STAMP_BYTES = 64 << 10
 
 
@@ -32,10 +34,8 @@ async def stamp(http: httpx.AsyncClient, url: str, data: bytes, roots: Sequence[
         .cert_request(cert_request=True)
         .build()
     )
-    answer = await http.post(url, content=asked.as_bytes(), headers={"content-type": "application/timestamp-query"})
-    answer.raise_for_status()
-    if len(answer.content) > MAX_STAMP_BYTES:
-        raise NotStamped(f"{url} answered with {len(answer.content)} bytes.")
+    headers = {"content-type": "application/timestamp-query"}
+    answer = await ask(http, "POST", url, at_most=MAX_STAMP_BYTES, content=asked.as_bytes(), headers=headers)
     check(answer.content, data, roots, nonce=asked.nonce)
     return answer.content
 

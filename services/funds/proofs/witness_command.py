@@ -5,7 +5,7 @@ import base64
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -158,12 +158,14 @@ class Watch:
     async def _look_around(self) -> bool:
         import httpx
 
+        from services.funds.proofs.answers import ask
+
         async with httpx.AsyncClient(base_url=self._url, timeout=TIMEOUT_S) as http:
             try:
                 form = {"grant_type": "client_credentials"}
                 secret = self._by.secret_file.read_text().strip()
-                answer = await http.post(self._by.token_url, data=form, auth=(self._by.name, secret))
-                http.headers["authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+                answer = await ask(http, "POST", self._by.token_url, data=form, auth=(self._by.name, secret))
+                http.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
             except (httpx.HTTPError, OSError, *NOT_AN_ANSWER) as error:
                 typer.echo(f"away     no token from {self._by.token_url}: {type(error).__name__}: {error}", err=True)
                 return False
@@ -254,10 +256,13 @@ class LogOverHttp:
 
     async def hand_in(self, book: str, size: int, line: str) -> None:
         path, key = f"/funds/v1/checkpoints/{size}/cosignatures", f"cosignature-{book}-{size}"
-        answer = await self._http.post(
-            path, params={"book": book}, json={"line": line.rstrip("\n")}, headers={"idempotency-key": key}
-        )
-        answer.raise_for_status()
+        given = {"params": {"book": book}, "json": {"line": line.rstrip("\n")}, "headers": {"idempotency-key": key}}
+        await self._ask("POST", path, **given)
 
     async def _get(self, path: str, **params: str | int) -> "httpx.Response":
-        return (await self._http.get(f"/funds/v1/{path}", params=params)).raise_for_status()
+        return await self._ask("GET", f"/funds/v1/{path}", params=params)
+
+    async def _ask(self, method: str, path: str, **given: Any) -> "httpx.Response":
+        from services.funds.proofs.answers import ask
+
+        return await ask(self._http, method, path, **given)
