@@ -89,7 +89,7 @@ def require_area(caller: Caller, divisions: Sequence[str]) -> None:
 def require_period(since: date, until: date, *, today: date, max_days: int) -> None:
     """First and last day are included. Raises PeriodPast, PeriodTooLong."""
     if since < today:
-        raise PeriodPast("A mandate holds from today on at the earliest. Nothing that was done is covered afterwards.")
+        raise PeriodPast("It holds from today on at the earliest. Nothing that was done is covered afterwards.")
     if (until - since).days + 1 > max_days:
         raise PeriodTooLong(
             f"It may hold for {max_days} days at most. Give another one when it is over.", max_days=max_days
