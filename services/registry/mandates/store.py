@@ -77,7 +77,7 @@ async def find(
     tx: AsyncConnection, id: UUID, kind: MandateKind, area: Area, *, parties: Collection[str]
 ) -> dict[str, Any] | None:
     """A mandate of the area, or one that one of these is party to."""
-    query = _WHOLE.where(given.c.id == id, given.c.kind == kind.value, _seen(area, parties))
+    query = _WHOLE.where(given.c.id == id, given.c.kind == kind.value, _seen(area, kind, parties))
     row = (await tx.execute(query)).mappings().one_or_none()
     return None if row is None else dict(row)
 
@@ -96,7 +96,7 @@ async def page(
 
     `on`: that hold on this day.
     """
-    query = _WHOLE.where(given.c.kind == kind.value, _seen(area, parties))
+    query = _WHOLE.where(given.c.kind == kind.value, _seen(area, kind, parties))
     if on is not None:
         query = query.where(given.c.since <= on, given.c.until >= on, ending.c.ended_at.is_(None))
     if after is not None:
@@ -115,7 +115,12 @@ async def periods(tx: AsyncConnection, holder: str, absent: str) -> list[tuple[d
     return [(row.since, row.until) for row in await tx.execute(query)]
 
 
-def _seen(area: Area, parties: Collection[str]) -> ColumnElement[bool]:
+_PARTIES = {
+    MandateKind.ACTING: (given.c.holder, given.c.absent, given.c.given_by),
+    MandateKind.AUDIT: (given.c.given_by,),  # an auditor sees what lies in the audit he reads under, and no other
+}
+
+
+def _seen(area: Area, kind: MandateKind, parties: Collection[str]) -> ColumnElement[bool]:
     """One of two towns belongs to their county, whose people alone its division shows it to: who is party to it sees it anyway."""
-    theirs = (column.in_(parties) for column in (given.c.holder, given.c.absent, given.c.given_by))
-    return or_(in_area(given.c.division, area), *theirs)
+    return or_(in_area(given.c.division, area), *(column.in_(parties) for column in _PARTIES[kind]))
