@@ -228,8 +228,14 @@ MORE = (
     Mutant(
         "bound approvals",
         "services/funds/proofs/audit.py",
-        (("                await acts.check(self.source, self.book, self.bound, self.report)\n", ""),),
+        (("                await acts.check(self.source, self.book, self.bound, self.report, self.unopened)\n", ""),),
         "tests/funds/test_proofs_insider.py::test_a_changed_approval_names_the_entry_that_it_let_through[sqlite-who]",
+    ),
+    Mutant(
+        "bound lists",
+        "services/funds/proofs/stretch.py",
+        (("            await self._check_lists(posted)\n", "            self.listed = {}\n"),),
+        "tests/funds/test_proofs_insider.py::test_a_changed_list_project_or_account_names_the_entry_that_binds_it[sqlite-share]",
     ),
     Mutant(
         "compare and set",
