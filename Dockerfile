@@ -7,6 +7,13 @@ COPY deploy/requirements.lock /tmp/
 RUN /opt/daohu/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --only-binary :all: \
         -r /tmp/requirements.lock \
     && /opt/daohu/bin/pip uninstall --yes --quiet pip setuptools
+COPY pyproject.toml /tmp/
+# the release's number, which backups and traces bear; the code itself is not installed
+RUN python -c 'import pathlib, tomllib; \
+number = tomllib.loads(pathlib.Path("/tmp/pyproject.toml").read_text())["project"]["version"]; \
+[packages] = pathlib.Path("/opt/daohu/lib").glob("python3.*/site-packages"); \
+said = packages / f"daohu-{number}.dist-info"; said.mkdir(); \
+(said / "METADATA").write_text(f"Metadata-Version: 2.1\nName: daohu\nVersion: {number}\n")'
 
 # for `daohu backup` and `restore`: two programs of the client; its package would bring Perl for wrappers nobody needs here
 FROM ${PYTHON} AS postgres
