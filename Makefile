@@ -4,7 +4,7 @@ BIN := .venv/bin
 SEED ?= 1
 PROCESSES ?= 2
 
-.PHONY: demo test lint format contracts migration lock bench drill sbom mutants fuzz chaos soak clean
+.PHONY: demo test lint format contracts migration lock bench drill sbom mutants fuzz chaos soak image-try clean
 
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Daohu needs Python 3.11 or newer, this is " + sys.version.split()[0])'
@@ -65,6 +65,9 @@ fuzz: .venv/ready  ## 100,000 hostile inputs: routes, crossed requests, files, S
 
 soak: .venv/ready  ## the cluster under steady load: does anything grow? → bench/soak.json, docs/reliability.md (about 24 minutes)
 	@$(BIN)/python -m tests.soak
+
+image-try: .venv/ready  ## docker-compose.yml in a real container engine: built, started, looked into, rotated, backed up, restored (docs/supply-chain.md)
+	@$(BIN)/python -m tests.image
 
 migration: .venv/ready  ## make migration SERVICE=funds MESSAGE="what changes" (or SERVICE=kit)
 	@$(BIN)/python -c 'from shared import migrate; migrate.new_revision("$(SERVICE)", "$(MESSAGE)")'
