@@ -35,6 +35,8 @@ from shared.work import NOBODY, Glance, Work
 MAX_PAGE, DEFAULT_PAGE = 500, 100
 MAX_KEY = 100
 MAX_CURSOR = 400
+MAX_INT = 2**31 - 1
+"""What an Integer column of PostgreSQL holds: a number that comes in and is looked up has a bound, this one or a lower."""
 MAX_CURSOR_INT = 2**63 - 1
 """What a column of either database can be compared with."""
 

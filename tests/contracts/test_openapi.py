@@ -1,6 +1,7 @@
 """docs/openapi.json is what the routes say, and a document that is not is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 from typer.testing import CliRunner
@@ -29,3 +30,22 @@ def test_every_schema_that_is_named_is_there() -> None:
     named = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
     assert named
     assert named <= schemas.keys()
+
+
+def unbounded(schema: Any) -> bool:
+    """Whether a number of this schema may be of any size."""
+    if isinstance(schema, list):
+        return any(map(unbounded, schema))
+    if not isinstance(schema, dict):
+        return False
+    return (schema.get("type") == "integer" and "maximum" not in schema) or any(map(unbounded, schema.values()))
+
+
+def test_every_number_that_comes_in_has_a_bound() -> None:
+    """PostgreSQL refuses to compare a column with a number that it cannot hold, SQLite finds nothing."""
+    document = orjson.loads(COMMITTED.read_bytes())
+    operations = {f"{m} {path}": op for path, ops in document["paths"].items() for m, op in ops.items()}
+    given = {f"{at} {p['name']}": p["schema"] for at, op in operations.items() for p in op.get("parameters", ())}
+    taken = {name: schema for name, schema in document["components"]["schemas"].items() if name.endswith("In")}
+    assert len(given) > 100
+    assert [name for name, schema in (given | taken).items() if unbounded(schema)] == []

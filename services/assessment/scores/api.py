@@ -9,7 +9,7 @@ from services.assessment.periods.domain import PERIOD_PATTERN
 from services.assessment.schemes.domain import Kind
 from services.assessment.scores import service
 from services.assessment.scores.schemas import AppealIn, ConfirmationIn, Explanation, RunIn, RunOut, ScoreItem
-from shared.http import MatchDep, Page, PageDep, Router, WorkDep, allow, etag
+from shared.http import MAX_INT, MatchDep, Page, PageDep, Router, WorkDep, allow, etag
 from shared.roles import Role
 
 OFFICE = (Role.COUNTY_ADMIN, Role.POVERTY_OFFICE)
@@ -61,7 +61,7 @@ async def explain(
     subject: Subject,
     period: Period,
     response: Response,
-    version: Annotated[int | None, Query(ge=1, description="an earlier version")] = None,
+    version: Annotated[int | None, Query(ge=1, le=MAX_INT, description="an earlier version")] = None,
 ) -> Explanation:
     """A score down to the events it is made of (得分说明)."""
     return _tagged(await service.explain(work, subject, period, version=version), response)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.registry.texts import OpenText
-from shared.http import In
+from shared.http import MAX_INT, In
 
 Word = Annotated[str, Field(min_length=1, max_length=40)]
 
@@ -19,7 +19,7 @@ class MeasureIn(In):
     pathway: Word
     sub: str = Field(default="", max_length=40)
     scope: Word | None = None
-    year: int
+    year: int = Field(ge=1, le=MAX_INT)
     persons: int | None = Field(default=None, ge=1, le=100)
     started_on: date
     valid_until: date | None = None
