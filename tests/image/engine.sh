@@ -47,6 +47,7 @@ start() {
     until child=$(tr -d ' ' < "/proc/$outer/task/$outer/children") && [ -n "$child" ]; do sleep 0.1; done
     echo "$child" > "$base/pid"
     LD_LIBRARY_PATH="$base/tool/usr/lib/x86_64-linux-gnu" "$base/tool/usr/bin/slirp4netns" --configure "$child" tap0 > "$base/slirp.log" 2>&1 &
+    echo $! > "$base/network"
     until $docker info > /dev/null 2>&1; do kill -0 "$child"; sleep 0.5; done
     images
 }
@@ -70,6 +71,14 @@ standin() { # name tag option…
     DOCKER_CONFIG="$base/config" $docker build -q -t "$tag" -f "$here/standins/$name.Dockerfile" "$@" "$here/standins"
 }
 
+stop() {
+    kill -9 "$(cat "$base/pid")" # the first process of its namespaces: all of them end
+    kill "$(cat "$base/network")" || true
+    rm "$base/pid" "$base/network"
+    find /sys/fs/cgroup -depth -type d -path '*/docker*' -exec rmdir {} + 2> /dev/null || true
+    echo "the rest: rm -r $base"
+}
+
 environment() {
     echo "export DOCKER_HOST=unix://$base/engine/var/lib/daohu.sock DOCKER_CONFIG=$base/config PATH=$base/config/bin:$PATH"
 }
@@ -80,6 +89,6 @@ ln -sfn "$base/engine/usr/bin/docker" "$base/config/bin/docker"
 case ${1:-} in
 start) start ;;
 env) environment ;;
-stop) kill -9 "$(cat "$base/pid")" && rm "$base/pid" && echo "the rest: rm -r $base" ;; # the first process of its namespaces: all of them end
+stop) stop ;;
 *) echo "engine.sh start|env|stop" >&2; exit 2 ;;
 esac
