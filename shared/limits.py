@@ -66,6 +66,8 @@ class Limits:
             self._imports -= imported
 
     def _refusal(self, scope: Scope, limit: int, imported: bool) -> Refusal | None:
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:  # PostgreSQL keeps no text with it
+            return Malformed("No address holds a character of code 0: leave %00 out.")
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         if not length.isdigit() or len(length) > _DIGITS or int(length) > limit:
             return _too_large(limit)

@@ -91,8 +91,9 @@ FOR = " for "
 
 
 def is_subject(name: str) -> bool:
-    """Whether a name stands for one person on record: in one spelling (NFKC, single blanks), and never to be read as two people."""
-    return name == " ".join(unicodedata.normalize("NFKC", name).split()) and FOR not in f" {name} "
+    """Whether a name stands for one person on record: in one spelling (NFKC, single blanks), all of it seen, never read as two people."""
+    spelled = " ".join(unicodedata.normalize("NFKC", name).split())
+    return name == spelled and name.isprintable() and FOR not in f" {name} "
 
 
 def persons_of(actor: str) -> frozenset[str]:

@@ -47,7 +47,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
     "accept-language": ("x" * 2000,),
     "x-forwarded-for": ("1.2.3.4", "'", "x" * 500),
     "x-http-method-override": ("DELETE",),
-    "daohu-acting-for": ("", "A-absent", "'", "x" * 500, "wang for li", "\xff"),
+    "daohu-acting-for": ("", "A-absent", "'", "%00", "x" * 500, "wang for li", "\xff"),
     "range": ("bytes=0-0", "x"),
     "expect": ("x",),
     "cookie": ("x" * 4000,),

@@ -205,6 +205,13 @@ async def test_a_name_that_is_not_ascii_is_sent_in_percent_encoding(small, admin
     assert (await change(wang, household, **{"daohu-acting-for": "%E6%9D%8E%E5%9B%9B"})).status_code == 200
 
 
+@pytest.mark.parametrize("nobody", ["%00", "%E2%80%AEli", "%20li", "x%20for%20li"])
+async def test_what_is_nobodys_name_is_held_by_nobody(small, li, wang, nobody):
+    await given(li)
+    answer = await wang.http.get(HOMES, headers={"daohu-acting-for": nobody})
+    assert said(answer) == (403, "no_mandate")
+
+
 async def test_the_header_twice_is_refused(small, li, wang):
     await given(li)
     answer = await wang.http.get(HOMES, headers=[("daohu-acting-for", "li"), ("daohu-acting-for", "zhao")])

@@ -43,6 +43,7 @@ async def wait() -> dict[str, bool]:
 
 
 PARCELS = "/doors/v1/parcels"
+BARE = {"type": "http", "query_string": b""}
 NARROW = {
     "max_body_bytes": 200,
     "max_json_depth": 3,
@@ -92,6 +93,13 @@ async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not(live, whole
         answers.append(await office(live).post(PARCELS, content=content, headers=JSON))
     assert [answer.status_code for answer in answers] == [201, 413]
     assert answers[1].json()["limit_bytes"] == 200
+
+
+@pytest.mark.parametrize("address", [f"{PARCELS}?book=%00", f"{PARCELS}?%00=x", f"{PARCELS}/a%00b"])
+async def test_no_address_holds_the_character_of_code_0(live, address):
+    answer = await office(live).get(address)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed")
+    assert "%00" in answer.json()["detail"]
 
 
 async def test_a_length_that_is_no_number_is_refused(live):
@@ -240,7 +248,7 @@ async def test_an_import_counts_as_many_requests():
 
     settings = Doors(caller_requests_per_second=0.1, caller_burst=2 * IMPORT_COSTS, address_burst=2 * IMPORT_COSTS)
     shares = Shares(app, settings=settings, always=frozenset())
-    scope = {"type": "http", "method": "POST", "path": "/doors/v1/imports/x", "state": {}, "client": None}
+    scope = {**BARE, "method": "POST", "path": "/doors/v1/imports/x", "state": {}, "client": None}
     for _ in range(3):
         await shares(scope, None, send)  # type: ignore[arg-type]
     assert asked == [200, 200, 429]
@@ -261,7 +269,7 @@ async def test_one_caller_leaves_room_for_the_imports_of_others():
             if message["type"] == "http.response.start":
                 codes.setdefault(address, []).append(message["status"])
 
-        scope = {"type": "http", "method": "POST", "path": path, "state": {}, "client": (address, 1)}
+        scope = {**BARE, "method": "POST", "path": path, "state": {}, "client": (address, 1)}
         return asyncio.create_task(shares(scope, None, send))  # type: ignore[arg-type]
 
     tasks = [asked("/doors/v1/imports/x", "10.0.0.1") for _ in range(3)]
@@ -289,7 +297,7 @@ async def test_so_many_imports_are_in_hand_and_other_requests_go_on():
     limits = Limits(app, settings=Doors(max_imports_at_once=2))
 
     def asked(path: str) -> asyncio.Task[None]:
-        return asyncio.create_task(limits({"type": "http", "path": path, "headers": []}, None, send))  # type: ignore[arg-type]
+        return asyncio.create_task(limits({**BARE, "path": path, "headers": []}, None, send))  # type: ignore[arg-type]
 
     tasks = [asked("/doors/v1/imports/x") for _ in range(3)] + [asked(PARCELS)]
     await asyncio.sleep(0)
