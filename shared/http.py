@@ -37,8 +37,14 @@ MAX_KEY = 100
 MAX_CURSOR = 400
 MAX_INT = 2**31 - 1
 """What an Integer column of PostgreSQL holds: a number that comes in and is looked up has a bound, this one or a lower."""
-MAX_CURSOR_INT = 2**63 - 1
-"""What a column of either database can be compared with."""
+
+
+class Small(int):
+    """In a cursor: a number of an Integer column."""
+
+
+_CURSOR_INTS: dict[type, int] = {int: 2**63 - 1, Small: MAX_INT}
+"""What a column of either database can be compared with: PostgreSQL refuses what its kind does not hold."""
 
 T = TypeVar("T")
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -328,7 +334,7 @@ def encode_cursor(*parts: str | int | UUID | date) -> str:
 
 
 def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
-    """The values of a cursor, checked against the kinds (str, int, UUID, date) of the sort key. Raises Malformed."""
+    """The values of a cursor, checked against the kinds (str, int, Small, UUID, date) of the sort key. Raises Malformed."""
     try:
         parts = orjson.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         if isinstance(parts, list) and len(parts) == len(kinds):
@@ -342,9 +348,10 @@ def decode_cursor(cursor: str, *kinds: type) -> list[Any]:
 
 
 def _part(part: Any, kind: type) -> Any:
-    if kind is int and type(part) is int and abs(part) <= MAX_CURSOR_INT:
-        return part
-    if kind is not int and isinstance(part, str) and "\0" not in part:
+    if (most := _CURSOR_INTS.get(kind)) is not None:
+        if type(part) is int and abs(part) <= most:
+            return part
+    elif isinstance(part, str) and "\0" not in part:
         return date.fromisoformat(part) if kind is date else kind(part)
     raise ValueError
 

@@ -23,6 +23,10 @@ PARTS: tuple[Any, ...] = (
 def attack(target: Target, judge: Judge, count: int, seed: int) -> None:
     rng = random.Random(seed)
     lists = list(_lists(target).items())
+    for path, real in lists:
+        for largest in _largest(real):
+            given = Input("GET", f"{path}&after={encode_cursor(*largest)}")
+            judge.see("cursors", given, target.send(given))
     for number in range(count):
         path, real = lists[number % len(lists)]
         given = Input("GET", f"{path}&after={encode_cursor(*_forged(target, real, rng))}")
@@ -45,6 +49,11 @@ def _lists(target: Target) -> dict[str, list[Any]]:
             if answer.status_code == 200 and isinstance(cursor := answer.json().get("next"), str):
                 found[one] = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     return found
+
+
+def _largest(real: list[Any]) -> list[list[Any]]:
+    """The cursor with the largest number there is in place of each of its numbers."""
+    return [[*real[:at], 2**63 - 1, *real[at + 1 :]] for at, part in enumerate(real) if type(part) is int]
 
 
 def _forged(target: Target, real: list[Any], rng: random.Random) -> list[Any]:

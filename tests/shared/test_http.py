@@ -16,6 +16,7 @@ from shared.http import (
     In,
     PageDep,
     Router,
+    Small,
     WorkDep,
     allow,
     decode_cursor,
@@ -286,6 +287,13 @@ async def test_a_public_route_runs_as_nobody_with_no_area(live):
 def test_a_cursor_that_is_not_ours_is_refused(cursor):
     with pytest.raises(Malformed):
         decode_cursor(cursor, int)
+
+
+@pytest.mark.parametrize(("kind", "largest"), [(int, 2**63 - 1), (Small, 2**31 - 1)])
+def test_a_cursor_holds_what_its_column_can_be_compared_with(kind, largest):
+    assert decode_cursor(encode_cursor(largest), kind) == [largest]
+    with pytest.raises(Malformed):
+        decode_cursor(encode_cursor(largest + 1), kind)
 
 
 def test_a_cursor_keeps_every_kind_of_sort_key():

@@ -8,7 +8,7 @@ from services.assessment.schemes import domain, store
 from services.assessment.schemes.domain import Grade, Kind, Scheme, Units
 from services.assessment.schemes.schemas import GradeOut, SchemeOut, SchemesOut, WeightIn, WeightOut
 from shared.errors import NotFound, Stale
-from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.http import Match, Page, PageQuery, Small, decode_cursor, encode_cursor, page_of
 from shared.scope import Level, level_of
 from shared.work import Work
 
@@ -72,7 +72,7 @@ async def enter_weight(work: Work, order: WeightIn, match: Match) -> WeightOut:
 
 
 async def list_weights(work: Work, page: PageQuery, *, year: int | None) -> Page[WeightOut]:
-    after = tuple(decode_cursor(page.after, str, int, str)) if page.after else None
+    after = tuple(decode_cursor(page.after, str, Small, str)) if page.after else None
     rows = await store.page(work.tx, work.area, year=year, after=after, limit=page.limit + 1)
     items, following = page_of(
         [WeightOut.model_validate(row) for row in rows],

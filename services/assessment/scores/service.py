@@ -22,7 +22,7 @@ from services.assessment.targets import store as targets
 from shared.clock import county_instant
 from shared.errors import NotFound, Stale
 from shared.events.assessment import ScorePublished
-from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.http import Match, Page, PageQuery, Small, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.roles import Role
 from shared.scope import Area, Level
@@ -136,7 +136,7 @@ async def list_scores(
 
 
 async def list_runs(work: Work, page: PageQuery, *, period: str | None) -> Page[RunOut]:
-    after = tuple(decode_cursor(page.after, str, int)) if page.after else None
+    after = tuple(decode_cursor(page.after, str, Small)) if page.after else None
     rows = await store.page_runs(work.tx, work.area, period=period, after=after, limit=page.limit + 1)
     items, following = page_of(
         [RunOut.model_validate(row) for row in rows], page.limit, lambda run: encode_cursor(run.county, run.no)

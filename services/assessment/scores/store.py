@@ -8,7 +8,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Date,
     ForeignKey,
@@ -23,7 +22,6 @@ from sqlalchemy import (
     and_,
     func,
     insert,
-    literal,
     select,
     tuple_,
 )
@@ -154,7 +152,7 @@ async def page_runs(
     if period is not None:
         query = query.where(runs.c.period == period)
     if after is not None:
-        query = query.where(tuple_(runs.c.county, runs.c.no) > tuple_(after[0], literal(after[1], BigInteger)))
+        query = query.where(tuple_(runs.c.county, runs.c.no) > tuple_(*after))
     return [dict(row) for row in (await tx.execute(query)).mappings()]
 
 

@@ -11,7 +11,7 @@ from services.assessment.schemes.domain import Kind
 from services.assessment.targets import store
 from services.assessment.targets.schemas import ItemError, ItemResult, TargetIn, TargetOut, TargetsIn, TargetsOut
 from shared.errors import FieldError, Malformed, NotFound, Refusal, Stale
-from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.http import Page, PageQuery, Small, decode_cursor, encode_cursor, page_of
 from shared.scope import Level, at_level
 from shared.work import Work
 
@@ -28,7 +28,7 @@ async def enter(work: Work, order: TargetsIn) -> TargetsOut:
 
 
 async def list_targets(work: Work, page: PageQuery, *, year: int | None, indicator: str | None) -> Page[TargetOut]:
-    after = tuple(decode_cursor(page.after, str, int, str)) if page.after else None
+    after = tuple(decode_cursor(page.after, str, Small, str)) if page.after else None
     rows = await store.page(work.tx, work.area, year=year, indicator=indicator, after=after, limit=page.limit + 1)
     items, following = page_of(
         [TargetOut.model_validate(row) for row in rows],

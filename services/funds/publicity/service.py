@@ -23,7 +23,7 @@ from services.funds.publicity.schemas import (
 from services.funds.sources import store as sources
 from services.funds.tranches import store as tranches
 from shared.errors import Malformed, NotFound, Refusal
-from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.http import Page, PageQuery, Small, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.money import yuan
 from shared.work import Work
@@ -141,7 +141,7 @@ async def list_lines(work: Work, notice_id: UUID, page: PageQuery) -> Page[LineO
     kind, _, id_ = notice["subject"].partition(":")
     if kind != "tranche":
         return Page(items=[], next=None)
-    after = decode_cursor(page.after, int)[0] if page.after else 0
+    after = decode_cursor(page.after, Small)[0] if page.after else 0
     rows = await tranches.lines(work.tx, UUID(id_), work.area, after=after, limit=page.limit + 1)
     rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["line"]))
     names = await households.division_names(work.tx, sorted({row["division"] for row in rows}))
@@ -204,7 +204,7 @@ async def answer_objection(work: Work, notice_id: UUID, objection_id: UUID, orde
 async def list_objections(work: Work, notice_id: UUID, page: PageQuery) -> Page[ObjectionWords]:
     """The objections to a notice and their answers, in the order raised."""
     await _load(work, notice_id)
-    after = decode_cursor(page.after, int)[0] if page.after else 0
+    after = decode_cursor(page.after, Small)[0] if page.after else 0
     rows = await store.objections(work.tx, notice_id, work.area, after=after, limit=page.limit + 1)
     rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["number"]))
     return Page(items=[_words(work, row) for row in rows], next=following)

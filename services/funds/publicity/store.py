@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Date,
     ForeignKey,
@@ -20,7 +19,6 @@ from sqlalchemy import (
     and_,
     func,
     insert,
-    literal,
     select,
     update,
 )
@@ -177,7 +175,7 @@ async def objections(
     tx: AsyncConnection, notice_id: UUID, area: Area, *, after: int, limit: int
 ) -> list[dict[str, Any]]:
     """The objections to a notice of the area with a number above `after`, in the order raised."""
-    query = _objections(notice_id, area).where(objection.c.number > literal(after, BigInteger))
+    query = _objections(notice_id, area).where(objection.c.number > after)
     return [dict(row) for row in (await tx.execute(query.order_by(objection.c.number).limit(limit))).mappings()]
 
 

@@ -34,7 +34,7 @@ from services.funds.tranches.schemas import (
 from shared.clock import business_date
 from shared.errors import FieldError, NotFound, Refusal
 from shared.events.funds import TranchePaid
-from shared.http import Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.http import Page, PageQuery, Small, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.scope import Area
 from shared.work import Work
@@ -254,7 +254,7 @@ async def list_tranches(work: Work, page: PageQuery, *, project_id: UUID | None)
 async def list_lines(work: Work, tranche_id: UUID, page: PageQuery) -> Page[LineOut]:
     """The households of a tranche and their shares, in the order of the list."""
     await load(work, tranche_id)
-    after = decode_cursor(page.after, int)[0] if page.after else 0
+    after = decode_cursor(page.after, Small)[0] if page.after else 0
     rows = await store.lines(work.tx, tranche_id, work.area, after=after, limit=page.limit + 1)
     rows, following = page_of(rows, page.limit, lambda row: encode_cursor(row["line"]))
     accounts = await payees.current(work.tx, [row["household_no"] for row in rows], work.area)

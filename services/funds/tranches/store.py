@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Date, ForeignKey, Integer, String, Table, Uuid, insert, literal, select
+from sqlalchemy import BigInteger, Column, Date, ForeignKey, Integer, String, Table, Uuid, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.funds.ledger import store as ledger_store
@@ -118,9 +118,7 @@ async def lines(
     """Lines of a tranche whose households lie in the area, in order."""
     query = (
         select(line)
-        .where(
-            line.c.tranche_id == tranche_id, line.c.line > literal(after, BigInteger), in_area(line.c.division, area)
-        )
+        .where(line.c.tranche_id == tranche_id, line.c.line > after, in_area(line.c.division, area))
         .order_by(line.c.line)
         .limit(limit)
     )

@@ -28,7 +28,7 @@ from services.registry.households.schemas import (
 from services.registry.roles import Ledger, require_keeper
 from shared import outbox, pii
 from shared.events.registry import HouseholdRecorded
-from shared.http import Match, Page, PageQuery, decode_cursor, encode_cursor, page_of
+from shared.http import Match, Page, PageQuery, Small, decode_cursor, encode_cursor, page_of
 from shared.ids import new_id
 from shared.money import yuan
 from shared.personal import ERASED
@@ -169,7 +169,7 @@ async def show_past(
 async def show_history(work: Work, household_id: UUID, paging: PageQuery) -> Page[HistoryEntry]:
     """Every entry of the history by version. Raises HouseholdUnknown."""
     row = await _row(work, household_id)
-    after = decode_cursor(paging.after, int)[0] if paging.after else 0
+    after = decode_cursor(paging.after, Small)[0] if paging.after else 0
     rows = await store.entries(work.tx, row["id"], work.area, after=after, limit=paging.limit + 1)
     shown, following = page_of(rows, paging.limit, lambda entry: encode_cursor(entry["version"]))
     return Page(
