@@ -14,11 +14,13 @@ PAGE_LEVEL = 11
 """Entries are read 2^11 at once: a full page of them is one complete node of the log's tree, at this level."""
 
 _LEVELS = f"with l(level) as (values {', '.join(f'({level})' for level in range(PAGE_LEVEL + 1))})"
-_NODES = (
-    "from l join log_node n on n.book = $1 and n.level = l.level "
-    "and n.place >= (cast($2 as bigint) >> l.level) and n.place < (cast($3 as bigint) >> l.level)"
+_NODES = " union all ".join(
+    f"select level, place, hash from log_node where book = $1 and level = {level} "  # noqa: S608
+    f"and place >= (cast($2 as bigint) >> {level}) and place < (cast($3 as bigint) >> {level})"
+    for level in range(PAGE_LEVEL + 1)
 )
-"""The complete nodes over leaves from $2 on and before $3, up to a page's."""
+"""The complete nodes over leaves from $2 on and before $3, up to a page's. A join with the levels would make PostgreSQL read the whole
+table for each page as soon as there are a million entries."""
 
 _QUERIES = {
     "entries": "select seq, body, digest, link, request_hash, kind, ref, once, actor, {effective_on}, {recorded_at}, division, memo "
@@ -38,8 +40,8 @@ _QUERIES = {
     "headless": "with recursive b(book) as (select min(book) from ledger_posting union all "
     "select (select min(book) from ledger_posting where book > b.book) from b where b.book is not null) "
     "select book from b where book not in (select book from ledger_book)",
-    "nodes": f"{_LEVELS} select l.level, {{places}}, {{hashes}} {_NODES} and l.level <= $4 group by l.level order by l.level",
-    "nodes one by one": f"{_LEVELS} select n.level, n.place, n.hash {_NODES}",
+    "nodes": f"select n.level, {{places}}, {{hashes}} from ({_NODES}) n where n.level <= $4 group by n.level order by n.level",  # noqa: S608
+    "nodes one by one": f"select n.level, n.place, n.hash from ({_NODES}) n",  # noqa: S608
     "nodes above": f"select level, place, hash from log_node where book = $1 and level > {PAGE_LEVEL}",  # noqa: S608
     "nodes too many": f"{_LEVELS} select n.level, n.place from l join log_node n on n.book = $1 and n.level = l.level "  # noqa: S608
     "and (n.place < 0 or n.place >= (cast($2 as bigint) >> l.level)) "
@@ -117,7 +119,10 @@ async def open_source(database: str) -> AsyncIterator[Source]:
     if database.startswith("postgres"):
         import asyncpg
 
-        connection = await asyncpg.connect(database.replace("+asyncpg", ""))
+        connection = await asyncpg.connect(
+            database.replace("+asyncpg", ""),
+            server_settings={"max_parallel_workers_per_gather": "0"},  # a process a core asks already
+        )
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield _Postgres(connection)
